@@ -1,0 +1,83 @@
+// coati::config: which servers, which chroot, which timeouts. Parsed from a connection string, then
+// adjusted member by member. Holds settings only; who uses them is the engine.
+#pragma once
+
+#include <coati/clock.hpp>
+#include <coati/result.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace coati {
+
+/// A server as it was configured: a name or a literal address, and its client port.
+struct server_address {
+    std::string host;
+    std::uint16_t port = 2181;
+
+    friend bool operator==(const server_address&, const server_address&) = default;
+};
+
+/// What the server gave when the session was made: whoever has both, has the session. A secret.
+class session_credentials {
+public:
+    session_credentials() = default;
+    session_credentials(std::int64_t session_id, std::string session_password)
+        : id(session_id), password(std::move(session_password))
+    {
+    }
+
+    std::int64_t id = 0;   ///< 0: no session. May be negative.
+    std::string password;  ///< 16 opaque bytes.
+    /// The highest zxid that the owner has seen; a server that is behind it refuses the session.
+    std::int64_t last_zxid = 0;
+};
+
+/// Settings of a client. Every duration is a `std::chrono` type.
+class config {
+public:
+    config() = default;
+
+    /// `host[:port]{,host[:port]}[/chroot]`, as every ZooKeeper client takes it. The port defaults to
+    /// 2181; an IPv6 literal stands in brackets. Notable errors: invalid_config (the text of
+    /// `explain_config_error` says what and where), invalid_path for the chroot.
+    static result<config> parse(std::string connection_string);
+
+    std::vector<server_address> servers;
+    /// Prefix of every path, "" for none. The znode is not created.
+    std::string chroot;
+
+    /// Asked for; the server answers with its own, within its limits (2 to 20 ticks by default).
+    std::chrono::milliseconds session_timeout{10'000};
+    /// For one address: TCP connection and ZooKeeper handshake together. None: session timeout /
+    /// number of servers, at least 100 ms, at most two thirds of the session timeout.
+    std::optional<std::chrono::milliseconds> connect_timeout;
+    /// How long a session that was never established is tried for. None: for ever.
+    std::optional<std::chrono::milliseconds> connect_deadline;
+    /// After the loss of an established connection the first attempt waits uniformly 0..this, so that
+    /// the clients of a dead server do not arrive at once. 0: at once.
+    std::chrono::milliseconds reconnect_spread{100};
+    /// How long `close` waits for the server's confirmation.
+    std::chrono::milliseconds close_wait{3'000};
+
+    /// Largest request in bytes. A server answers a larger one (jute.maxbuffer, default 0xfffff) by
+    /// hanging up on every request in flight.
+    std::size_t max_request = 1'048'575;
+    /// Largest reply in bytes. Servers do not limit theirs: a children list can be above 1 MiB.
+    std::size_t max_reply = 16 * 1024 * 1024;
+
+    /// Servers in random order (default) or as written.
+    bool shuffle_servers = true;
+    /// Attach to this session instead of making one.
+    std::optional<session_credentials> session;
+};
+
+/// A connection string's first error, in words: what is wrong, where (byte offset) and what to do.
+/// Empty when it parses.
+std::string explain_config_error(std::string_view connection_string);
+
+}  // namespace coati

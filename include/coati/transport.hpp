@@ -1,0 +1,90 @@
+// Floor 2: the seam between the client and the world. Time, randomness, names and connections come
+// through here, so that a client and the application on it also run deterministically in virtual time.
+//
+// Knows Asio, knows nothing of ZooKeeper. Two implementations: make_tcp_transport (src/tcp.cpp) and
+// the simulated one of coati/testing/world.hpp.
+//
+// The contract of every asynchronous function here:
+//  - it never completes inside the call that started it;
+//  - it completes on the handler's associated executor;
+//  - it honours the handler's cancellation slot (any type) and then completes with operation_aborted;
+//  - the caller keeps the object and the buffers alive until completion;
+//  - a parked handler dies with its execution context, uncalled.
+#pragma once
+
+#include <coati/clock.hpp>
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace coati {
+
+template <class... T>
+using transport_handler =
+    boost::asio::any_completion_handler<void(boost::system::error_code, T...)>;
+
+/// An address to connect to. Our own type: a simulated world has no sockets.
+struct endpoint {
+    std::string address;  ///< Numeric: "127.0.0.1", "::1", without brackets.
+    std::uint16_t port = 0;
+    std::string host;  ///< The name it was resolved from, for TLS and for messages.
+
+    friend bool operator==(const endpoint&, const endpoint&) = default;
+};
+
+/// "127.0.0.1:2181", "[::1]:2181".
+std::string to_string(const endpoint& e);
+
+/// One connection. Destroying it closes it. At most one read and one write outstanding.
+class stream {
+public:
+    virtual ~stream() = default;
+
+    /// Completes with at least one byte, or an error (eof when the peer has closed).
+    virtual void read_some(boost::asio::mutable_buffer into,
+                           transport_handler<std::size_t> handler) = 0;
+
+    /// Writes all of it. The count is the bytes handed to the kernel, also on failure: the border
+    /// between a request that may have been executed and one that cannot have been.
+    virtual void write(boost::asio::const_buffer all, transport_handler<std::size_t> handler) = 0;
+};
+
+/// Where connections, names, time and randomness come from. Outlives every stream and handler.
+class transport {
+public:
+    virtual ~transport() = default;
+
+    virtual time_point now() const = 0;
+    virtual std::uint64_t random() = 0;
+    virtual void sleep_until(time_point when, transport_handler<> handler) = 0;
+
+    /// All addresses of a name. A literal address comes back at once, without a resolver.
+    virtual void resolve(std::string host, std::uint16_t port,
+                         transport_handler<std::vector<endpoint>> handler) = 0;
+    virtual void connect(endpoint to, transport_handler<std::unique_ptr<stream>> handler) = 0;
+};
+
+/// Accepts connections; what a server in the same process listens with.
+class listener {
+public:
+    virtual ~listener() = default;
+    virtual endpoint local() const = 0;
+    virtual void accept(transport_handler<std::unique_ptr<stream>> handler) = 0;
+};
+
+/// The system's TCP (TCP_NODELAY), its resolver and clocks. Work runs on `ex`'s context.
+std::shared_ptr<transport> make_tcp_transport(boost::asio::any_io_executor ex);
+
+/// A TCP listener on an address of this machine; port 0 picks a free one. Throws system_error.
+std::unique_ptr<listener> make_tcp_listener(boost::asio::any_io_executor ex, const endpoint& at);
+
+}  // namespace coati
