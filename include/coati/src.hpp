@@ -3,3 +3,5 @@
 // is one truth and no macro. Everything else of your program includes the ordinary headers only.
 
 #pragma once
+
+#include "errc.cpp"
