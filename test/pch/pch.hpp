@@ -2,7 +2,9 @@
 // Never a substitute for includes: each test file still names what it uses, and must compile
 // without this header (suite compile builds a few that way).
 
-#pragma once
+// Guarded the old way: GCC warns of #pragma once in a header that it compiles by itself.
+#ifndef COATI_TEST_PCH_HPP
+#define COATI_TEST_PCH_HPP
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -35,3 +37,5 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#endif
