@@ -1,7 +1,7 @@
 // Everything that is known about each error code, as one table: name, disposition, text.
 //
-// The only place that classifies an ending, and the only place that names one: errc.hpp declares the
-// codes, this file has exactly one line for each. Knows no sockets, no sessions, no requests.
+// The only place that classifies an ending, and the only place that names one: errc.hpp declares
+// the codes, this file has exactly one line for each. Knows no sockets, no sessions, no requests.
 
 #include <coati/errc.hpp>
 #include <coati/error.hpp>
@@ -15,7 +15,7 @@
 #include <string_view>
 
 namespace coati {
-namespace detail {
+namespace detail::errc_lines {
 
 struct errc_row {
     errc code;
@@ -190,8 +190,9 @@ inline constexpr int highest_errc = static_cast<int>(
     std::ranges::max_element(errc_table, {}, &errc_row::code)->code);
 
 // Our own codes are numbered without a hole, so a forgotten line shows by counting.
-static_assert(std::ranges::count_if(errc_table, [](errc code) { return static_cast<int>(code) > 0; },
-                                    &errc_row::code) == highest_errc,
+static_assert(std::ranges::count_if(errc_table,
+                                    [](const errc_row& row) { return row.code > errc{0}; }) ==
+                  highest_errc,
               "a code of errc.hpp has no line here");
 
 inline constexpr std::size_t no_row = std::size(errc_table);
@@ -243,23 +244,23 @@ public:
     }
 };
 
-}  // namespace detail
+}  // namespace detail::errc_lines
 
 disposition classify(errc code) noexcept
 {
-    const detail::errc_row* row = detail::find_errc(code);
+    const auto* row = detail::errc_lines::find_errc(code);
     return row == nullptr ? disposition::answer : row->what;
 }
 
 std::string_view name(errc code) noexcept
 {
-    const detail::errc_row* row = detail::find_errc(code);
+    const auto* row = detail::errc_lines::find_errc(code);
     return row == nullptr ? std::string_view("unknown") : row->name;
 }
 
 std::string_view describe(errc code) noexcept
 {
-    const detail::errc_row* row = detail::find_errc(code);
+    const auto* row = detail::errc_lines::find_errc(code);
     return row == nullptr ? "a code that this version of coati does not know" : row->text;
 }
 
@@ -286,12 +287,12 @@ std::string_view name(fate f) noexcept
 
 std::span<const errc> all_errc() noexcept
 {
-    return detail::errc_list;
+    return detail::errc_lines::errc_list;
 }
 
 const boost::system::error_category& error_category() noexcept
 {
-    static const detail::errc_category category;
+    static const detail::errc_lines::errc_category category;
     return category;
 }
 

@@ -4,4 +4,5 @@
 
 #pragma once
 
+#include "config.cpp"
 #include "errc.cpp"
