@@ -202,7 +202,7 @@ std::optional<config_problem> parse_connection_string(std::string_view text, con
         at = end + 1;
     }
     if (into.servers.empty()) {
-        return problem({{}, 0}, "no server is named; write host:port, several separated by commas");
+        return problem({{}, 0}, "no server is named; write host:port, more of them after commas");
     }
     return parse_chroot({text.substr(slash), slash}, into.chroot);
 }
@@ -212,7 +212,8 @@ std::optional<config_problem> parse_connection_string(std::string_view text, con
 result<config> config::parse(std::string connection_string)
 {
     config parsed;
-    if (const auto found = detail::config_grammar::parse_connection_string(connection_string, parsed)) {
+    const auto found = detail::config_grammar::parse_connection_string(connection_string, parsed);
+    if (found) {
         return error(found->code);
     }
     return parsed;
