@@ -22,7 +22,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::size_t max_queued = 4 << 20; // beyond it the sender feels the back-pressure
+constexpr std::size_t max_queued = 4 << 20;  // beyond it the sender feels the back-pressure
 constexpr std::array both{direction::to_server, direction::to_client};
 
 std::size_t index(direction d)
@@ -45,11 +45,10 @@ void set_no_delay(int fd)
 void drain(int fd)
 {
     char buffer[16'384];
-    while (::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT) > 0) {
-    }
+    while (::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT) > 0) {}
 }
 
-} // namespace
+}  // namespace
 
 byte_proxy::byte_proxy(std::uint16_t target_port) : target_(target_port)
 {
@@ -109,7 +108,7 @@ void byte_proxy::unstall(direction d)
 void byte_proxy::cut()
 {
     change([&] {
-        accept_all(); // a client in the backlog believes that it is connected
+        accept_all();  // a client in the backlog believes that it is connected
         for (const auto& l : links_)
             close_link(*l, ending::fin);
     });
@@ -118,7 +117,7 @@ void byte_proxy::cut()
 void byte_proxy::reset()
 {
     change([&] {
-        accept_all(); // a client in the backlog believes that it is connected
+        accept_all();  // a client in the backlog believes that it is connected
         for (const auto& l : links_)
             close_link(*l, ending::rst);
     });
@@ -292,7 +291,7 @@ void byte_proxy::connect_onwards(unique_fd client)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (::connect(server.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
         errno != EINPROGRESS)
-        return; // closes the client's side, as a server that is gone would
+        return;  // closes the client's side, as a server that is gone would
     fresh->receiver[index(direction::to_server)] = std::move(server);
     fresh->receiver[index(direction::to_client)] = std::move(client);
     for (const direction d : both)
@@ -318,8 +317,7 @@ void byte_proxy::step(link& l, time_point now)
     for (const direction d : both) {
         if (can_read(l, d))
             read_from_sender(l, d, now);
-        while (l.receiver[0] && write_to_receiver(l, d, now)) {
-        }
+        while (l.receiver[0] && write_to_receiver(l, d, now)) {}
         if (!l.receiver[0])
             return;
         lane& way = l.lanes[index(d)];
@@ -349,7 +347,7 @@ void byte_proxy::read_from_sender(link& l, direction d, time_point now)
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     lane& way = l.lanes[index(d)];
-    if (got < 0) { // a reset goes through as a reset
+    if (got < 0) {  // a reset goes through as a reset
         close_link(l, ending::rst);
     } else if (got == 0) {
         way.sender_done = true;
@@ -422,4 +420,4 @@ void byte_proxy::close_link(link& l, ending how)
     }
 }
 
-} // namespace coati::test
+}  // namespace coati::test

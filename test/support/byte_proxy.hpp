@@ -31,24 +31,21 @@ public:
     byte_proxy(const byte_proxy&) = delete;
     byte_proxy& operator=(const byte_proxy&) = delete;
 
-    std::uint16_t port() const noexcept
-    {
-        return port_;
-    }
-    std::string connect_string() const; // "127.0.0.1:port"
-    void retarget(std::uint16_t port);  // later connections only
+    std::uint16_t port() const noexcept { return port_; }
+    std::string connect_string() const;  // "127.0.0.1:port"
+    void retarget(std::uint16_t port);   // later connections only
 
     // Silence: nothing is read from the sender until unstall, so its window fills in the end.
     void stall(direction d);
     void unstall(direction d);
 
     // The end of every connection there is.
-    void cut();                   // close both sides: FIN
-    void reset();                 // close both sides: RST
-    void half_close(direction d); // FIN to the receiver of d; the other direction goes on
+    void cut();                    // close both sides: FIN
+    void reset();                  // close both sides: RST
+    void half_close(direction d);  // FIN to the receiver of d; the other direction goes on
 
-    void refuse(bool on);            // connection refused
-    void accept_then_close(bool on); // what a server does above maxClientCnxns
+    void refuse(bool on);             // connection refused
+    void accept_then_close(bool on);  // what a server does above maxClientCnxns
 
     // The next connection forwards exactly n bytes in this direction, then is cut.
     void cut_after(direction d, std::size_t n);
@@ -57,9 +54,9 @@ public:
     // 0 ends it.
     void split(std::size_t n, std::chrono::microseconds pause = std::chrono::microseconds(200));
 
-    std::size_t connections() const;      // accepted so far
-    std::size_t open_connections() const; // not closed yet
-    std::uint64_t bytes(direction d) const; // forwarded so far
+    std::size_t connections() const;         // accepted so far
+    std::size_t open_connections() const;    // not closed yet
+    std::uint64_t bytes(direction d) const;  // forwarded so far
     // What the sender sent, all connections one after the other, or of one of them (from 0). More
     // than was forwarded when the connection was cut.
     std::string captured(direction d) const;
@@ -72,17 +69,17 @@ private:
         time_point due;
         std::string data;
     };
-    struct lane { // one direction of one connection
+    struct lane {  // one direction of one connection
         std::deque<chunk> waiting;
         std::size_t queued = 0;
-        time_point next_piece{}; // of a split
-        std::optional<std::size_t> left; // of cut_after
+        time_point next_piece{};          // of a split
+        std::optional<std::size_t> left;  // of cut_after
         bool sender_done = false;
-        bool closed = false; // the receiver got its FIN
+        bool closed = false;  // the receiver got its FIN
     };
     struct link {
         std::size_t number = 0;
-        std::array<unique_fd, 2> receiver; // by direction: to_server -> the server's socket
+        std::array<unique_fd, 2> receiver;  // by direction: to_server -> the server's socket
         std::array<lane, 2> lanes;
         bool connecting = true;
     };
@@ -118,9 +115,9 @@ private:
     std::size_t piece_ = 0;
     std::chrono::microseconds piece_pause_{};
     std::array<std::uint64_t, 2> bytes_{};
-    std::vector<std::array<std::string, 2>> captured_; // by connection
+    std::vector<std::array<std::string, 2>> captured_;  // by connection
     std::vector<std::unique_ptr<link>> links_;
     std::thread thread_;
 };
 
-} // namespace coati::test
+}  // namespace coati::test

@@ -90,7 +90,7 @@ std::string ask(std::uint16_t port, const std::string& word)
     return answer;
 }
 
-} // namespace
+}  // namespace
 
 ensemble::ensemble(options opts) : options_(std::move(opts))
 {
@@ -200,8 +200,7 @@ void ensemble::kill(int i)
     if (s.pid <= 0)
         return;
     ::kill(s.pid, SIGKILL);
-    while (::waitpid(s.pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    while (::waitpid(s.pid, nullptr, 0) < 0 && errno == EINTR) {}
     s.pid = -1;
     s.paused = false;
 }
@@ -213,8 +212,7 @@ void ensemble::pause(int i)
         throw std::logic_error("server " + std::to_string(i) + " does not run");
     // The signal is asynchronous; the stop is a state change that waitpid reports.
     int status = 0;
-    while (::waitpid(s.pid, &status, WUNTRACED) < 0 && errno == EINTR) {
-    }
+    while (::waitpid(s.pid, &status, WUNTRACED) < 0 && errno == EINTR) {}
     if (!WIFSTOPPED(status)) {
         s.pid = -1;
         fail(i, "died before it could be paused");
@@ -331,8 +329,8 @@ void ensemble::write_config(int i) const
         for (int n = 0; n < size(); ++n)
             cfg["server." + std::to_string(n + 1)] =
                 "127.0.0.1:" + std::to_string(at(n).peer_port) + ":" +
-                std::to_string(at(n).election_port) + ";127.0.0.1:" +
-                std::to_string(at(n).client_port);
+                std::to_string(at(n).election_port) +
+                ";127.0.0.1:" + std::to_string(at(n).client_port);
     }
     for (const auto& [name, value] : options_.extra_cfg)
         cfg[name] = value;
@@ -396,9 +394,9 @@ void ensemble::fail(int i, const std::string& what) const
 {
     const std::string text = log(i);
     const std::size_t shown = 4'000;
-    const std::string message =
-        "ZooKeeper server " + std::to_string(i) + " " + what + "; the end of its log:\n" +
-        (text.size() > shown ? text.substr(text.size() - shown) : text);
+    const std::string message = "ZooKeeper server " + std::to_string(i) + " " + what +
+                                "; the end of its log:\n" +
+                                (text.size() > shown ? text.substr(text.size() - shown) : text);
     if (text.find("Address already in use") != std::string::npos)
         throw port_clash(message);
     throw std::runtime_error(message);
@@ -419,9 +417,7 @@ namespace {
 // A start that failed once fails for every later test at once, not after another minute each.
 class lazy_ensemble {
 public:
-    explicit lazy_ensemble(int servers) : servers_(servers)
-    {
-    }
+    explicit lazy_ensemble(int servers) : servers_(servers) {}
 
     ensemble& get()
     {
@@ -446,7 +442,7 @@ private:
     std::exception_ptr failure_;
 };
 
-} // namespace
+}  // namespace
 
 ensemble& shared_single()
 {
@@ -460,4 +456,4 @@ ensemble& shared_three()
     return shared.get();
 }
 
-} // namespace coati::test
+}  // namespace coati::test

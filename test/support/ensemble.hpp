@@ -28,18 +28,18 @@
 namespace coati::test {
 
 struct server_options {
-    std::map<std::string, std::string> extra_cfg; // zoo.cfg lines; they replace ours of that name
-    std::vector<std::string> jvm_args;            // as "-Djute.maxbuffer=4096"
+    std::map<std::string, std::string> extra_cfg;  // zoo.cfg lines; they replace ours of that name
+    std::vector<std::string> jvm_args;             // as "-Djute.maxbuffer=4096"
 };
 
 struct ensemble_options {
-    int servers = 1; // 1: standalone; else a quorum, standaloneEnabled=false
+    int servers = 1;  // 1: standalone; else a quorum, standaloneEnabled=false
     int tick_time_ms = 500;
-    int min_session_timeout_ms = 0; // 0: the server's own, 2 ticks
-    int max_session_timeout_ms = 0; // 0: the server's own, 20 ticks
+    int min_session_timeout_ms = 0;  // 0: the server's own, 2 ticks
+    int max_session_timeout_ms = 0;  // 0: the server's own, 20 ticks
     std::map<std::string, std::string> extra_cfg;
     std::vector<std::string> jvm_args;
-    std::vector<server_options> each; // on top, by index; may be shorter than `servers`
+    std::vector<server_options> each;  // on top, by index; may be shorter than `servers`
 };
 
 class ensemble {
@@ -53,21 +53,18 @@ public:
     ensemble(const ensemble&) = delete;
     ensemble& operator=(const ensemble&) = delete;
 
-    int size() const noexcept
-    {
-        return static_cast<int>(servers_.size());
-    }
-    std::string connect_string() const; // "127.0.0.1:p1,127.0.0.1:p2"
+    int size() const noexcept { return static_cast<int>(servers_.size()); }
+    std::string connect_string() const;  // "127.0.0.1:p1,127.0.0.1:p2"
     std::uint16_t client_port(int i) const;
-    pid_t pid(int i) const; // -1 while it does not run
-    int server_at_port(std::uint16_t port) const; // -1 when none
+    pid_t pid(int i) const;                        // -1 while it does not run
+    int server_at_port(std::uint16_t port) const;  // -1 when none
 
     // Faults. Each has happened when the call returns; start() does not wait for readiness.
     void start(int i);
-    void kill(int i);   // SIGKILL, and reaped
-    void pause(int i);  // SIGSTOP: connections stay open and silent
-    void resume(int i); // SIGCONT
-    void destroy_data(int i); // of a killed server: it comes back empty
+    void kill(int i);          // SIGKILL, and reaped
+    void pause(int i);         // SIGSTOP: connections stay open and silent
+    void resume(int i);        // SIGCONT
+    void destroy_data(int i);  // of a killed server: it comes back empty
 
     void wait_ready(int i, std::chrono::seconds limit = std::chrono::seconds(30));
     // Until every server that runs and is not paused serves, and one of them leads.
@@ -80,14 +77,11 @@ public:
     std::optional<int> leader() const;
 
     std::string log(int i) const;
-    const std::filesystem::path& directory() const noexcept
-    {
-        return directory_;
-    }
+    const std::filesystem::path& directory() const noexcept { return directory_; }
 
 private:
     struct server {
-        std::optional<held_port> client, peer, election; // held until just before the first start
+        std::optional<held_port> client, peer, election;  // held until just before the first start
         std::uint16_t client_port = 0, peer_port = 0, election_port = 0;
         pid_t pid = -1;
         bool paused = false;
@@ -114,4 +108,4 @@ private:
 ensemble& shared_single();
 ensemble& shared_three();
 
-} // namespace coati::test
+}  // namespace coati::test

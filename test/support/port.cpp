@@ -40,7 +40,7 @@ int first_ephemeral_port()
 
 constexpr int lowest_port = 10'000;
 
-} // namespace
+}  // namespace
 
 void unique_fd::reset(int fd) noexcept
 {
@@ -49,13 +49,13 @@ void unique_fd::reset(int fd) noexcept
     fd_ = fd;
 }
 
-unique_fd bind_loopback(std::uint16_t port)
+unique_fd bind_loopback(std::uint16_t port, sharing with_time_wait)
 {
     unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!fd)
         throw std::system_error(errno, std::generic_category(), "socket");
-    const int yes = 1;
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    const int reuse = with_time_wait == sharing::allowed;
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
     const sockaddr_in address = loopback(port);
     if (::bind(fd.get(), generic(address), sizeof address) != 0)
         return unique_fd();
@@ -72,7 +72,7 @@ held_port::held_port()
         if (end > lowest_port + 1'000)
             wanted = static_cast<std::uint16_t>(
                 std::uniform_int_distribution<int>(lowest_port, end - 1)(random));
-        socket_ = bind_loopback(wanted);
+        socket_ = bind_loopback(wanted, sharing::none);
     }
     if (!socket_)
         throw std::system_error(EADDRINUSE, std::generic_category(), "no free loopback port");
@@ -102,4 +102,4 @@ unique_fd connect_loopback(std::uint16_t port, int timeout_ms)
     return fd;
 }
 
-} // namespace coati::test
+}  // namespace coati::test

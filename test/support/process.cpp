@@ -49,7 +49,7 @@ struct child_plan {
     const char* working_directory;
     const char* output_file;
     bool own_group;
-    int report; // a pipe that closes by itself when exec succeeds, and carries errno when not
+    int report;  // a pipe that closes by itself when exec succeeds, and carries errno when not
 };
 
 [[noreturn]] void give_up(int report)
@@ -64,7 +64,7 @@ struct child_plan {
 {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != plan.parent)
-        ::_exit(127); // the parent died before prctl took effect
+        ::_exit(127);  // the parent died before prctl took effect
     if (plan.own_group)
         ::setpgid(0, 0);
     sigset_t none;
@@ -90,7 +90,7 @@ struct child_plan {
     give_up(plan.report);
 }
 
-} // namespace
+}  // namespace
 
 pid_t spawn(const spawn_options& options)
 {
@@ -140,4 +140,4 @@ int exit_code(int wait_status)
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-} // namespace coati::test
+}  // namespace coati::test

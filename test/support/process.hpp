@@ -24,4 +24,4 @@ pid_t spawn(const spawn_options& options);
 // The exit code as a shell has it: 128 + n after signal n.
 int exit_code(int wait_status);
 
-} // namespace coati::test
+}  // namespace coati::test

@@ -68,7 +68,7 @@ int wait_for(pid_t child, const sigset_t& set)
     for (int rounds = 0;; ++rounds) {
         int status = 0;
         if (waitpid(child, &status, WNOHANG) == child) {
-            kill(-child, SIGKILL); // what it may have left in its group
+            kill(-child, SIGKILL);  // what it may have left in its group
             return coati::test::exit_code(status);
         }
         const timespec tick{0, 100'000'000};
@@ -83,7 +83,7 @@ int wait_for(pid_t child, const sigset_t& set)
     }
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char** argv)
 {
