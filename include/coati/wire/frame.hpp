@@ -33,27 +33,30 @@ struct frame_scan
     std::size_t needed = 0;     // bytes of the frame with its prefix, as far as known; 0 = never
 };
 
+// Inside frame_scan the member hides its type.
+using frame_status = enum frame_scan::status;
+
 // Looks for one frame at the front of `buffered`. A negative length, or one above `limit`, is
 // malformed; in the latter case `needed` still says how long the frame claims to be, for a caller
 // who can skip it.
 inline frame_scan next_frame(std::string_view buffered, std::size_t limit) noexcept
 {
     if (buffered.size() < frame_prefix_size) {
-        return {frame_scan::status::need_more, {}, 0, frame_prefix_size};
+        return {frame_status::need_more, {}, 0, frame_prefix_size};
     }
     const auto length = load_big_endian<std::int32_t>(buffered.data());
     if (length < 0) {
-        return {frame_scan::status::malformed, {}, 0, 0};
+        return {frame_status::malformed, {}, 0, 0};
     }
     const auto size = static_cast<std::size_t>(length);
     const std::size_t needed = frame_prefix_size + size;
     if (size > limit) {
-        return {frame_scan::status::malformed, {}, 0, needed};
+        return {frame_status::malformed, {}, 0, needed};
     }
     if (buffered.size() < needed) {
-        return {frame_scan::status::need_more, {}, 0, needed};
+        return {frame_status::need_more, {}, 0, needed};
     }
-    return {frame_scan::status::complete, buffered.substr(frame_prefix_size, size), needed, needed};
+    return {frame_status::complete, buffered.substr(frame_prefix_size, size), needed, needed};
 }
 
 // Begins a frame whose length is not known yet; returns what close_frame wants to hear.

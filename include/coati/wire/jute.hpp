@@ -297,7 +297,8 @@ struct codec<remainder>
     static bool get(reader& in, remainder& field) noexcept
     {
         field.bytes = in.rest();
-        return in.take(field.bytes.size()) != nullptr || in.ok();
+        in.take(field.bytes.size());
+        return in.ok();
     }
 };
 
