@@ -6,3 +6,4 @@
 
 #include "config.cpp"
 #include "errc.cpp"
+#include "tcp.cpp"

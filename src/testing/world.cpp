@@ -1,0 +1,536 @@
+// The simulated world: its clock, its agenda, names and listeners, and the public face of all that.
+//
+// Owns the order of events: poll the context until nothing is ready, then the earliest event, by time
+// and then by number. Connections are world_network.cpp. Knows nothing of ZooKeeper.
+#include "world_state.hpp"
+
+#include <boost/asio/ip/address.hpp>
+
+#include <utility>
+
+namespace coati::testing {
+
+namespace asio = boost::asio;
+
+// --- handlers ------------------------------------------------------------------------------------
+
+std::unique_ptr<waiting> world_state::take(std::uint64_t id)
+{
+    const auto found = waiting_.find(id);
+    if (found == waiting_.end()) {
+        return nullptr;
+    }
+    auto op = std::move(found->second);
+    waiting_.erase(found);
+    if (op->scheduled) {
+        // Out of the map before it dies: it may own a stream, and that schedules its EOF here.
+        const auto node = agenda_.extract(*op->scheduled);
+    }
+    return op;
+}
+
+void world_state::abort(std::uint64_t id)
+{
+    if (const auto op = take(id)) {
+        op->abort(*this);
+    }
+}
+
+void world_state::shutdown()
+{
+    shut_ = true;
+    // Handlers own frames, frames own streams, streams come back here: out first, then destroy.
+    const auto handlers = std::exchange(waiting_, {});
+    const auto events = std::exchange(agenda_, {});
+    const auto listening = std::exchange(ports, {});
+    const auto connected = std::exchange(wires, {});
+    const auto hooked = std::exchange(hook, nullptr);
+}
+
+// --- time and chance -----------------------------------------------------------------------------
+
+void world_state::note(std::uint64_t what) noexcept
+{
+    hash_ = (hash_ ^ what) * 0x100000001b3U;
+    hash_ ^= hash_ >> 29U;
+}
+
+void world_state::note_bytes(const char* data, std::size_t size) noexcept
+{
+    std::uint64_t h = size;
+    for (std::size_t i = 0; i < size; ++i) {
+        h = (h ^ static_cast<unsigned char>(data[i])) * 0x100000001b3U;
+    }
+    note(h);
+}
+
+/// SplitMix64: specified here, so that a seed means the same everywhere.
+std::uint64_t world_state::random() noexcept
+{
+    random_ += 0x9e3779b97f4a7c15U;
+    std::uint64_t z = random_;
+    z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
+    z ^= z >> 31U;
+    note(z);
+    return z;
+}
+
+time_point world_state::after(duration d) const noexcept
+{
+    return d >= never - now_ ? never : now_ + d;
+}
+
+void world_state::schedule(time_point when, std::function<void()> what, std::uint64_t id)
+{
+    if (shut_ || when == never) {
+        return;
+    }
+    const agenda_key key{std::max(when, now_), ++last_event_};
+    agenda_.emplace(key, std::move(what));
+    if (id != 0) {
+        waiting_.at(id)->scheduled = key;
+    }
+}
+
+bool world_state::advance(time_point limit)
+{
+    if (agenda_.empty() || agenda_.begin()->first.first > limit) {
+        return false;
+    }
+    auto event = agenda_.extract(agenda_.begin());
+    now_ = event.key().first;
+    note(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+    event.mapped()();
+    return true;
+}
+
+bool world_state::run_one()
+{
+    context_.restart();  // it stops whenever it runs out of work
+    return context_.poll_one() > 0;
+}
+
+// --- names and places ----------------------------------------------------------------------------
+
+void world_state::sleep_until(time_point when, transport_handler<> handler)
+{
+    if (when <= now_) {
+        complete(std::move(handler), error_code());
+        return;
+    }
+    const auto id = park(std::move(handler));
+    schedule(when, [this, id] { finish(id, error_code()); }, id);
+}
+
+void world_state::resolve(std::string host, std::uint16_t port_number,
+                          transport_handler<std::vector<endpoint>> handler)
+{
+    error_code not_literal;
+    const auto address = asio::ip::make_address(host, not_literal);
+    std::vector<endpoint> all;
+    if (!not_literal) {
+        all.push_back({address.to_string(), port_number, host});
+        complete(std::move(handler), error_code(), std::move(all));
+        return;
+    }
+    const auto found = names.find(host);
+    const duration takes = found == names.end() ? name_entry().takes : found->second.takes;
+    const auto id = park(std::move(handler), std::move(all));
+    const auto answer = [this, id, host = std::move(host), port_number] {
+        std::vector<endpoint> result;
+        // Looked up when the answer is given: a name that changes meanwhile has changed.
+        if (const auto entry = names.find(host); entry != names.end() && entry->second.addresses) {
+            for (const auto& each : *entry->second.addresses) {
+                result.push_back({each, port_number, host});
+            }
+        }
+        const error_code ec = result.empty() ? asio::error::host_not_found : error_code();
+        finish(id, ec, std::move(result));
+    };
+    schedule(after(takes), answer, id);
+}
+
+void world_state::connect(endpoint to, transport_handler<std::unique_ptr<stream>> handler)
+{
+    const place at = place_of(to);
+    const auto id = park(std::move(handler), std::unique_ptr<stream>());
+    if (id == 0 || holes.contains(at)) {
+        return;
+    }
+    const auto known = latencies.find(at);
+    const duration latency = known == latencies.end() ? duration(100'000) : known->second;
+    schedule(
+        after(latency), [this, to = std::move(to), id] { arrive_at_server(to, id); }, id);
+}
+
+/// Half way: the server's side knows of the connection; the client's learns one trip later.
+void world_state::arrive_at_server(endpoint to, std::uint64_t id)
+{
+    const place at = place_of(to);
+    const auto known = latencies.find(at);
+    const duration latency = known == latencies.end() ? duration(100'000) : known->second;
+    const auto listening = ports.find(at);
+    waiting_.at(id)->scheduled.reset();
+    if (holes.contains(at)) {
+        return;
+    }
+    if (refused.contains(at) || listening == ports.end()) {
+        const auto refuse = [this, id] {
+            finish(id, error_code(asio::error::connection_refused), std::unique_ptr<stream>());
+        };
+        schedule(after(latency), refuse, id);
+        return;
+    }
+    const auto made = std::make_shared<wire>();
+    made->id = ++last_wire_;
+    made->server = to;
+    made->latency = latency;
+    made->window = window;
+    wires.emplace(made->id, made);
+    ++connection_counts[at];
+    note(made->id * 4 + 3);
+    if (hook) {
+        hook(connection{made->id, to});
+    }
+    // Shared, as a function must be copyable; cancelled or not, it closes its end when it dies.
+    auto client_side = std::make_shared<std::unique_ptr<stream>>(
+        std::make_unique<world_stream>(shared_from_this(), made, 0));
+    const auto connected = [this, id, client_side] {
+        finish(id, error_code(), std::move(*client_side));
+    };
+    schedule(after(latency), connected, id);
+    const auto to_port = listening->second;
+    hand_over(*to_port, std::make_unique<world_stream>(shared_from_this(), made, 1));
+}
+
+void world_state::hand_over(port& to, std::unique_ptr<stream> server_side)
+{
+    if (to.accept) {
+        asio::post(context_, [accept = to.accept, s = std::move(server_side)]() mutable {
+            accept(std::move(s));
+        });
+    } else if (is_waiting(to.accepting)) {
+        finish(std::exchange(to.accepting, 0), error_code(), std::move(server_side));
+    } else {
+        to.backlog.push_back(std::move(server_side));
+    }
+}
+
+std::shared_ptr<port> world_state::open_port(endpoint& at)
+{
+    while (at.port == 0 || (at.port == last_port_ && ports.contains(place_of(at)))) {
+        at.port = ++last_port_;
+    }
+    auto made = std::make_shared<port>();
+    if (!ports.emplace(place_of(at), made).second) {
+        throw boost::system::system_error(asio::error::address_in_use, to_string(at));
+    }
+    return made;
+}
+
+// --- the interfaces of transport.hpp -------------------------------------------------------------
+
+namespace {
+
+class world_transport final : public transport {
+public:
+    explicit world_transport(std::shared_ptr<world_state> state) : state_(std::move(state)) {}
+
+    time_point now() const override { return state_->now(); }
+    std::uint64_t random() override { return state_->random(); }
+    void sleep_until(time_point when, transport_handler<> handler) override
+    {
+        state_->sleep_until(when, std::move(handler));
+    }
+    void resolve(std::string host, std::uint16_t port_number,
+                 transport_handler<std::vector<endpoint>> handler) override
+    {
+        state_->resolve(std::move(host), port_number, std::move(handler));
+    }
+    void connect(endpoint to, transport_handler<std::unique_ptr<stream>> handler) override
+    {
+        state_->connect(std::move(to), std::move(handler));
+    }
+
+private:
+    std::shared_ptr<world_state> state_;
+};
+
+class world_listener final : public listener {
+public:
+    world_listener(std::shared_ptr<world_state> state, endpoint at, std::shared_ptr<port> p)
+        : state_(std::move(state)), at_(std::move(at)), port_(std::move(p))
+    {
+    }
+    ~world_listener() override
+    {
+        const auto found = state_->ports.find(place_of(at_));
+        if (found != state_->ports.end() && found->second == port_) {
+            state_->ports.erase(found);
+        }
+        state_->abort(std::exchange(port_->accepting, 0));
+    }
+    world_listener(const world_listener&) = delete;
+    world_listener& operator=(const world_listener&) = delete;
+
+    endpoint local() const override { return at_; }
+    void accept(transport_handler<std::unique_ptr<stream>> handler) override
+    {
+        if (port_->backlog.empty()) {
+            port_->accepting = state_->park(std::move(handler), std::unique_ptr<stream>());
+            return;
+        }
+        auto first = std::move(port_->backlog.front());
+        port_->backlog.pop_front();
+        state_->complete(std::move(handler), error_code(), std::move(first));
+    }
+
+private:
+    std::shared_ptr<world_state> state_;
+    endpoint at_;
+    std::shared_ptr<port> port_;
+};
+
+}  // namespace
+
+// --- world ---------------------------------------------------------------------------------------
+
+world::world(std::uint64_t seed) : context_(std::make_unique<asio::io_context>(1))
+{
+    state_ = std::make_shared<world_state>(*context_, seed);
+}
+
+world::~world()
+{
+    state_->shutdown();
+}
+
+asio::io_context& world::context() noexcept
+{
+    return *context_;
+}
+
+asio::any_io_executor world::get_executor() noexcept
+{
+    return context_->get_executor();
+}
+
+std::shared_ptr<transport> world::make_transport()
+{
+    return std::make_shared<world_transport>(state_);
+}
+
+time_point world::now() const noexcept
+{
+    return state_->now();
+}
+
+std::uint64_t world::random() noexcept
+{
+    return state_->random();
+}
+
+void world::settle()
+{
+    while (state_->run_one()) {
+    }
+}
+
+void world::run_for(duration d)
+{
+    const time_point end = state_->after(d);
+    do {
+        settle();
+    } while (state_->advance(end));
+    state_->jump(end);
+}
+
+bool world::run_until(const std::function<bool()>& predicate, duration limit)
+{
+    const time_point end = state_->after(limit);
+    while (!predicate()) {
+        if (state_->run_one() || state_->advance(end)) {
+            continue;
+        }
+        if (!stuck()) {
+            state_->jump(end);
+        }
+        return false;
+    }
+    return true;
+}
+
+void world::run_until_idle()
+{
+    do {
+        settle();
+    } while (state_->advance(never));
+}
+
+bool world::stuck() const noexcept
+{
+    return state_->stuck();
+}
+
+std::uint64_t world::trace_hash() const noexcept
+{
+    return state_->hash();
+}
+
+endpoint world::listen(endpoint at, acceptor accept)
+{
+    state_->open_port(at)->accept = std::move(accept);
+    return at;
+}
+
+std::unique_ptr<listener> world::listen(endpoint at)
+{
+    auto made = state_->open_port(at);
+    return std::make_unique<world_listener>(state_, std::move(at), std::move(made));
+}
+
+void world::unlisten(const endpoint& at)
+{
+    const auto closed = state_->ports.extract(place_of(at));
+}
+
+void world::refuse(const endpoint& at)
+{
+    state_->refused.insert(place_of(at));
+    state_->holes.erase(place_of(at));
+}
+
+void world::black_hole(const endpoint& at)
+{
+    state_->holes.insert(place_of(at));
+    state_->refused.erase(place_of(at));
+}
+
+void world::allow(const endpoint& at)
+{
+    state_->holes.erase(place_of(at));
+    state_->refused.erase(place_of(at));
+}
+
+void world::add_name(const std::string& host, std::vector<std::string> addresses)
+{
+    state_->names[host].addresses = std::move(addresses);
+}
+
+void world::remove_name(const std::string& host)
+{
+    state_->names[host].addresses.reset();
+}
+
+void world::slow_name(const std::string& host, duration takes)
+{
+    state_->names[host].takes = takes;
+}
+
+void world::latency(const endpoint& server, duration one_way)
+{
+    state_->latencies[place_of(server)] = one_way;
+    for (const auto& [id, each] : state_->wires) {
+        if (place_of(each->server) == place_of(server)) {
+            each->latency = one_way;
+        }
+    }
+}
+
+void world::fragment_reads(bool on)
+{
+    state_->fragments = on;
+}
+
+void world::send_window(std::size_t bytes)
+{
+    state_->window = bytes;
+}
+
+std::vector<connection> world::connections() const
+{
+    std::vector<connection> all;
+    for (const auto& [id, each] : state_->wires) {
+        if (!each->closed[0] && !each->closed[1]) {
+            all.push_back({id, each->server});
+        }
+    }
+    return all;
+}
+
+void world::on_connection(std::function<void(const connection&)> hook)
+{
+    state_->hook = std::move(hook);
+}
+
+std::size_t world::connection_count(const endpoint& server) const
+{
+    const auto found = state_->connection_counts.find(place_of(server));
+    return found == state_->connection_counts.end() ? 0 : found->second;
+}
+
+// --- faults --------------------------------------------------------------------------------------
+
+namespace {
+
+wire_ptr find_wire(const world_state& state, std::uint64_t id)
+{
+    const auto found = state.wires.find(id);
+    return found == state.wires.end() ? nullptr : found->second;
+}
+
+}  // namespace
+
+void world::cut(std::uint64_t connection_id)
+{
+    if (const auto w = find_wire(*state_, connection_id)) {
+        state_->break_wire(w, {}, false);
+    }
+}
+
+void world::cut_all()
+{
+    for (const auto& each : connections()) {
+        cut(each.id);
+    }
+}
+
+void world::reset(std::uint64_t connection_id)
+{
+    if (const auto w = find_wire(*state_, connection_id)) {
+        state_->break_wire(w, asio::error::connection_reset, true);
+    }
+}
+
+void world::half_close(std::uint64_t connection_id, direction which)
+{
+    if (const auto w = find_wire(*state_, connection_id)) {
+        state_->end_way(w, static_cast<std::size_t>(which));
+    }
+}
+
+void world::stall(std::uint64_t connection_id, direction which)
+{
+    if (const auto w = find_wire(*state_, connection_id)) {
+        w->ways[static_cast<std::size_t>(which)].stalled = true;
+    }
+}
+
+void world::unstall(std::uint64_t connection_id, direction which)
+{
+    if (const auto w = find_wire(*state_, connection_id)) {
+        state_->release(w, static_cast<std::size_t>(which));
+    }
+}
+
+void world::cut_after(std::uint64_t connection_id, direction which, std::size_t n, bool lost)
+{
+    if (const auto w = find_wire(*state_, connection_id)) {
+        way& out = w->ways[static_cast<std::size_t>(which)];
+        out.limit = n;
+        out.lose = lost;
+    }
+}
+
+}  // namespace coati::testing
