@@ -10,8 +10,7 @@
 namespace coati {
 
 /// What the ensemble keeps about a znode beside its data.
-struct stat
-{
+struct stat {
     /// The zxid of the transaction that created the znode. `version` restarts at 0 when a znode is
     /// deleted and created again, so only `czxid` and `version` together name a state.
     std::int64_t czxid = 0;
@@ -59,4 +58,4 @@ struct stat
                      &stat::num_children, &stat::pzxid>;
 };
 
-} // namespace coati
+}  // namespace coati

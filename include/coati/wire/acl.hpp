@@ -10,8 +10,7 @@
 
 namespace coati::wire {
 
-struct acl
-{
+struct acl {
     std::int32_t perms = 0;
     std::string_view scheme{};
     std::string_view id{};
@@ -20,4 +19,4 @@ struct acl
     using wire_fields = fields<&acl::perms, &acl::scheme, &acl::id>;
 };
 
-} // namespace coati::wire
+}  // namespace coati::wire

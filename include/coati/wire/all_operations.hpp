@@ -10,8 +10,7 @@
 namespace coati::wire {
 
 template <operation... Ops>
-struct operation_list
-{};
+struct operation_list {};
 
 using all_operations =
     operation_list<create, create2, create_container, create_ttl, remove, exists, get_data,
@@ -27,4 +26,4 @@ void for_each_operation(operation_list<Ops...>, Visitor&& visit)
     (visit.template operator()<Ops>(), ...);
 }
 
-} // namespace coati::wire
+}  // namespace coati::wire

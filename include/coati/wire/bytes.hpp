@@ -45,4 +45,4 @@ inline void store_big_endian(char* to, Int value) noexcept
     std::memcpy(to, &raw, sizeof raw);
 }
 
-} // namespace coati::wire
+}  // namespace coati::wire

@@ -9,7 +9,6 @@ namespace coati::wire {
 // Members are member pointers. They are template arguments and not a tuple of values because the
 // compiler then folds the offsets of a fixed-size record into constants.
 template <auto... Members>
-struct fields
-{};
+struct fields {};
 
-} // namespace coati::wire
+}  // namespace coati::wire

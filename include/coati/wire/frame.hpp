@@ -23,14 +23,13 @@ inline constexpr std::size_t default_max_request = 1'048'575;
 // written, and lists of children go beyond 1 MiB.
 inline constexpr std::size_t default_max_reply = std::size_t{16} * 1024 * 1024;
 
-struct frame_scan
-{
+struct frame_scan {
     enum class status : std::uint8_t { need_more, complete, malformed };
 
     status status = status::need_more;
-    std::string_view payload{}; // when complete: without the length prefix
-    std::size_t consumed = 0;   // when complete: bytes of `buffered` that are used up
-    std::size_t needed = 0;     // bytes of the frame with its prefix, as far as known; 0 = never
+    std::string_view payload{};  // when complete: without the length prefix
+    std::size_t consumed = 0;    // when complete: bytes of `buffered` that are used up
+    std::size_t needed = 0;      // bytes of the frame with its prefix, as far as known; 0 = never
 };
 
 // Inside frame_scan the member hides its type.
@@ -74,4 +73,4 @@ inline void close_frame(std::string& out, std::size_t at) noexcept
                      static_cast<std::int32_t>(out.size() - at - frame_prefix_size));
 }
 
-} // namespace coati::wire
+}  // namespace coati::wire

@@ -24,8 +24,7 @@ inline constexpr std::int32_t set_watches_xid = -8;
 inline constexpr std::int32_t first_xid = 1;
 inline constexpr std::int32_t last_xid = std::numeric_limits<std::int32_t>::max();
 
-struct request_header
-{
+struct request_header {
     std::int32_t xid = 0;
     op_code type = op_code::notification;
 
@@ -34,8 +33,7 @@ struct request_header
 };
 
 // When `err` is not 0 the body must not be decoded, even if there is one.
-struct reply_header
-{
+struct reply_header {
     std::int32_t xid = 0;
     std::int64_t zxid = 0;
     std::int32_t err = 0;
@@ -45,29 +43,26 @@ struct reply_header
 };
 
 // The first frame of a connection, in both directions, has no header.
-struct connect_request
-{
+struct connect_request {
     std::int32_t protocol_version = 0;
     std::int64_t last_zxid_seen = 0;
     std::int32_t timeout_ms = 0;
-    std::int64_t session_id = 0; // 0 asks for a new session
-    std::string_view password{}; // 16 zero bytes with a new session
-    bool read_only = false;      // always sent; read-only servers refuse clients without it
+    std::int64_t session_id = 0;  // 0 asks for a new session
+    std::string_view password{};  // 16 zero bytes with a new session
+    bool read_only = false;       // always sent; read-only servers refuse clients without it
 
     friend bool operator==(const connect_request&, const connect_request&) = default;
-    using wire_fields =
-        fields<&connect_request::protocol_version, &connect_request::last_zxid_seen,
-               &connect_request::timeout_ms, &connect_request::session_id,
-               &connect_request::password, &connect_request::read_only>;
+    using wire_fields = fields<&connect_request::protocol_version, &connect_request::last_zxid_seen,
+                               &connect_request::timeout_ms, &connect_request::session_id,
+                               &connect_request::password, &connect_request::read_only>;
 };
 
-struct connect_response
-{
+struct connect_response {
     std::int32_t protocol_version = 0;
-    std::int32_t timeout_ms = 0; // 0 or less: the session is refused, it is over
+    std::int32_t timeout_ms = 0;  // 0 or less: the session is refused, it is over
     std::int64_t session_id = 0;
     std::string_view password{};
-    trailing<bool> read_only{}; // 3.3 servers end before it: absent means false
+    trailing<bool> read_only{};  // 3.3 servers end before it: absent means false
 
     friend bool operator==(const connect_response&, const connect_response&) = default;
     using wire_fields = fields<&connect_response::protocol_version, &connect_response::timeout_ms,
@@ -77,8 +72,7 @@ struct connect_response
 
 // The body behind a reply header with notification_xid. Plain numbers: a type nobody knows must
 // survive up to where it can be logged.
-struct watcher_event
-{
+struct watcher_event {
     std::int32_t type = 0;
     std::int32_t state = 0;
     std::string_view path{};
@@ -88,8 +82,7 @@ struct watcher_event
 };
 
 // Before each part of a multi, in requests and replies; {-1, true, -1} ends the list.
-struct multi_header
-{
+struct multi_header {
     std::int32_t type = 0;
     bool done = false;
     std::int32_t err = 0;
@@ -113,4 +106,4 @@ void append_request(std::string& out, std::int32_t xid, const typename Op::reque
     encode(out, length, request_header{xid, Op::code}, request);
 }
 
-} // namespace coati::wire
+}  // namespace coati::wire

@@ -27,8 +27,7 @@ namespace coati::wire {
 // SASL tokens above all. Where nobody cares use the plain type: null then decodes as empty, and
 // null is never sent.
 template <class T>
-struct nullable
-{
+struct nullable {
     T value{};
     bool is_null = false;
 
@@ -38,16 +37,14 @@ struct nullable
 
 // The last field of a record that grew: read if bytes are left, written if engaged.
 template <class T>
-struct trailing
-{
+struct trailing {
     std::optional<T> value{};
     friend bool operator==(const trailing&, const trailing&) = default;
 };
 
 // Everything up to the end of the payload, as it is. Only as a last field: what a multi carries is
 // a sequence without a count, which wire/multi.hpp walks.
-struct remainder
-{
+struct remainder {
     std::string_view bytes{};
     friend bool operator==(const remainder&, const remainder&) = default;
 };
@@ -66,8 +63,7 @@ template <class T>
 struct codec;
 
 template <>
-struct codec<bool>
-{
+struct codec<bool> {
     static constexpr bool fixed = true;
     static constexpr std::size_t min_size = 1;
 
@@ -83,8 +79,7 @@ struct codec<bool>
 
 template <class T>
     requires std::same_as<T, std::int32_t> || std::same_as<T, std::int64_t>
-struct codec<T>
-{
+struct codec<T> {
     static constexpr bool fixed = true;
     static constexpr std::size_t min_size = sizeof(T);
 
@@ -100,8 +95,7 @@ struct codec<T>
 // Numbers without an enumerator survive: a newer server may send them, and somebody may log them.
 template <class T>
     requires std::is_enum_v<T> && std::same_as<std::underlying_type_t<T>, std::int32_t>
-struct codec<T>
-{
+struct codec<T> {
     static constexpr bool fixed = true;
     static constexpr std::size_t min_size = sizeof(std::int32_t);
 
@@ -119,8 +113,7 @@ struct codec<T>
 // std::string_view decodes as a view into the payload, std::string as a copy.
 template <class T>
     requires std::same_as<T, std::string_view> || std::same_as<T, std::string>
-struct codec<T>
-{
+struct codec<T> {
     static constexpr bool fixed = false;
     static constexpr std::size_t min_size = sizeof(std::int32_t);
 
@@ -129,7 +122,7 @@ struct codec<T>
     static char* put(char* to, const T& value) noexcept
     {
         to = codec<std::int32_t>::put(to, static_cast<std::int32_t>(value.size()));
-        if (!value.empty()) { // memcpy from the null pointer of an empty view is undefined
+        if (!value.empty()) {  // memcpy from the null pointer of an empty view is undefined
             std::memcpy(to, value.data(), value.size());
         }
         return to + value.size();
@@ -167,8 +160,7 @@ struct codec<T>
 };
 
 template <class T>
-struct codec<nullable<T>>
-{
+struct codec<nullable<T>> {
     static constexpr bool fixed = false;
     static constexpr std::size_t min_size = codec<T>::min_size;
 
@@ -201,8 +193,7 @@ std::size_t encoded_size(const T& value)
 }
 
 template <class T>
-struct codec<std::vector<T>>
-{
+struct codec<std::vector<T>> {
     static_assert(codec<T>::min_size > 0, "a count of empty elements cannot be checked");
 
     static constexpr bool fixed = false;
@@ -256,8 +247,7 @@ struct codec<std::vector<T>>
 };
 
 template <class T>
-struct codec<trailing<T>>
-{
+struct codec<trailing<T>> {
     static constexpr bool fixed = false;
     static constexpr std::size_t min_size = 0;
 
@@ -279,8 +269,7 @@ struct codec<trailing<T>>
 };
 
 template <>
-struct codec<remainder>
-{
+struct codec<remainder> {
     static constexpr bool fixed = false;
     static constexpr std::size_t min_size = 0;
 
@@ -314,8 +303,7 @@ template <class T, class Fields>
 struct record_codec;
 
 template <class T, auto... Members>
-struct record_codec<T, fields<Members...>>
-{
+struct record_codec<T, fields<Members...>> {
     static constexpr bool fixed = (field_codec<Members>::fixed && ...);
     static constexpr std::size_t min_size = (std::size_t{0} + ... + field_codec<Members>::min_size);
 
@@ -344,11 +332,10 @@ struct record_codec<T, fields<Members...>>
     }
 };
 
-} // namespace detail
+}  // namespace detail
 
 template <record T>
-struct codec<T> : detail::record_codec<T, typename T::wire_fields>
-{};
+struct codec<T> : detail::record_codec<T, typename T::wire_fields> {};
 
 // Reads one value. False, and the reader failed, when the payload does not hold it; `value` may
 // then be half written. Bytes behind the value are left for the caller: a newer server may append.
@@ -381,4 +368,4 @@ void encode(std::string& out, const T&... values)
     ((to = codec<T>::put(to, values)), ...);
 }
 
-} // namespace coati::wire
+}  // namespace coati::wire

@@ -29,20 +29,21 @@ void append_multi_op(std::string& out, const typename Op::request& request)
     encode(out, multi_header{static_cast<std::int32_t>(Op::code), false, -1}, request);
 }
 
-inline void finish_multi(std::string& out) { encode(out, multi_end); }
-
-struct multi_result_view
+inline void finish_multi(std::string& out)
 {
-    std::int32_t type = 0;             // an op code, or -1: this part failed or was undone
-    std::int32_t err = 0;              // of this part; the reply's own header says 0 all the same
-    std::string_view created_path{};   // type 1 and 15
-    std::optional<coati::stat> stat{}; // type 4, 5 and 15
-    nullable<std::string_view> data{}; // type 4
-    std::vector<std::string_view> children{}; // type 8
+    encode(out, multi_end);
+}
+
+struct multi_result_view {
+    std::int32_t type = 0;              // an op code, or -1: this part failed or was undone
+    std::int32_t err = 0;               // of this part; the reply's own header says 0 all the same
+    std::string_view created_path{};    // type 1 and 15
+    std::optional<coati::stat> stat{};  // type 4, 5 and 15
+    nullable<std::string_view> data{};  // type 4
+    std::vector<std::string_view> children{};  // type 8
 };
 
-class multi_reader
-{
+class multi_reader {
 public:
     explicit multi_reader(std::string_view body) noexcept : in_(body) {}
 
@@ -78,8 +79,7 @@ public:
 
 private:
     // What stands behind a result header, in this order.
-    struct shape
-    {
+    struct shape {
         op_code type;
         bool path;
         bool data;
@@ -120,4 +120,4 @@ private:
     bool finished_ = false;
 };
 
-} // namespace coati::wire
+}  // namespace coati::wire

@@ -10,9 +10,9 @@
 namespace coati::wire {
 
 enum class op_code : std::int32_t {
-    notification = 0, // never a request: a server hangs up on it
+    notification = 0,  // never a request: a server hangs up on it
     create = 1,
-    remove = 2, // ZooKeeper's "delete"
+    remove = 2,  // ZooKeeper's "delete"
     exists = 3,
     get_data = 4,
     set_data = 5,
@@ -22,14 +22,14 @@ enum class op_code : std::int32_t {
     sync = 9,
     ping = 11,
     get_children2 = 12,
-    check = 13, // only inside a multi: alone, 3.8 never answers it
+    check = 13,  // only inside a multi: alone, 3.8 never answers it
     multi = 14,
     create2 = 15,
     reconfig = 16,
     check_watches = 17,
     remove_watches = 18,
     create_container = 19,
-    delete_container = 20, // internal to servers, never sent: it has no ACL check
+    delete_container = 20,  // internal to servers, never sent: it has no ACL check
     create_ttl = 21,
     multi_read = 22,
     auth = 100,
@@ -40,29 +40,47 @@ enum class op_code : std::int32_t {
     set_watches2 = 105,
     add_watch = 106,
     who_am_i = 107,
-    create_session = -10, // internal to servers, never sent
+    create_session = -10,  // internal to servers, never sent
     close_session = -11,
-    error = -1 // only as the type of a result inside a multi
+    error = -1  // only as the type of a result inside a multi
 };
 
 // Every code that a client may send; each has a struct in operation.hpp.
 inline constexpr std::array all_op_codes{
-    op_code::create,        op_code::remove,         op_code::exists,
-    op_code::get_data,      op_code::set_data,       op_code::get_acl,
-    op_code::set_acl,       op_code::get_children,   op_code::sync,
-    op_code::ping,          op_code::get_children2,  op_code::check,
-    op_code::multi,         op_code::create2,        op_code::reconfig,
-    op_code::check_watches, op_code::remove_watches, op_code::create_container,
-    op_code::create_ttl,    op_code::multi_read,     op_code::auth,
-    op_code::set_watches,   op_code::sasl,           op_code::get_ephemerals,
-    op_code::get_all_children_number,                op_code::set_watches2,
-    op_code::add_watch,     op_code::who_am_i,       op_code::close_session,
+    op_code::create,
+    op_code::remove,
+    op_code::exists,
+    op_code::get_data,
+    op_code::set_data,
+    op_code::get_acl,
+    op_code::set_acl,
+    op_code::get_children,
+    op_code::sync,
+    op_code::ping,
+    op_code::get_children2,
+    op_code::check,
+    op_code::multi,
+    op_code::create2,
+    op_code::reconfig,
+    op_code::check_watches,
+    op_code::remove_watches,
+    op_code::create_container,
+    op_code::create_ttl,
+    op_code::multi_read,
+    op_code::auth,
+    op_code::set_watches,
+    op_code::sasl,
+    op_code::get_ephemerals,
+    op_code::get_all_children_number,
+    op_code::set_watches2,
+    op_code::add_watch,
+    op_code::who_am_i,
+    op_code::close_session,
 };
 
 namespace detail {
 
-struct op_name
-{
+struct op_name {
     op_code code;
     std::string_view name;
 };
@@ -103,7 +121,7 @@ inline constexpr std::array op_names{
     op_name{op_code::error, "error"},
 };
 
-} // namespace detail
+}  // namespace detail
 
 // For logs and traces; "unknown" for a number without an enumerator.
 constexpr std::string_view name(op_code code) noexcept
@@ -116,4 +134,4 @@ constexpr std::string_view name(op_code code) noexcept
     return "unknown";
 }
 
-} // namespace coati::wire
+}  // namespace coati::wire

@@ -21,33 +21,36 @@ namespace coati::wire {
 
 template <class Op>
 concept operation = record<typename Op::request> && record<typename Op::response> && requires {
-    { Op::code } -> std::same_as<const op_code&>;
-    { Op::mutates } -> std::same_as<const bool&>;
-    { Op::watches } -> std::same_as<const watch_kind&>;
+    {
+        Op::code
+    } -> std::same_as<const op_code&>;
+    {
+        Op::mutates
+    } -> std::same_as<const bool&>;
+    {
+        Op::watches
+    } -> std::same_as<const watch_kind&>;
 };
 
 // The version that matches every version.
 inline constexpr std::int32_t any_version = -1;
 
-struct create
-{
+struct create {
     static constexpr op_code code = op_code::create;
     static constexpr bool mutates = true;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         std::string_view path{};
         nullable<std::string_view> data{};
         std::vector<acl> acls{};
-        std::int32_t flags = 0; // 0..3: bit 0 ephemeral, bit 1 sequential
+        std::int32_t flags = 0;  // 0..3: bit 0 ephemeral, bit 1 sequential
 
         friend bool operator==(const request&, const request&) = default;
         using wire_fields = fields<&request::path, &request::data, &request::acls, &request::flags>;
     };
 
-    struct response
-    {
+    struct response {
         std::string_view path{};
 
         friend bool operator==(const response&, const response&) = default;
@@ -56,16 +59,14 @@ struct create
 };
 
 // Like create, but the reply has the stat. Servers before 3.5 hang up on it.
-struct create2
-{
+struct create2 {
     static constexpr op_code code = op_code::create2;
     static constexpr bool mutates = true;
     static constexpr watch_kind watches = watch_kind::none;
 
     using request = create::request;
 
-    struct response
-    {
+    struct response {
         std::string_view path{};
         coati::stat stat{};
 
@@ -75,8 +76,7 @@ struct create2
 };
 
 // Flags are 4. The same flags with create or create2 make an ordinary persistent znode.
-struct create_container
-{
+struct create_container {
     static constexpr op_code code = op_code::create_container;
     static constexpr bool mutates = true;
     static constexpr watch_kind watches = watch_kind::none;
@@ -85,18 +85,16 @@ struct create_container
     using response = create2::response;
 };
 
-struct create_ttl
-{
+struct create_ttl {
     static constexpr op_code code = op_code::create_ttl;
     static constexpr bool mutates = true;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         std::string_view path{};
         nullable<std::string_view> data{};
         std::vector<acl> acls{};
-        std::int32_t flags = 0; // 5, or 6 for sequential; others are not checked by the server
+        std::int32_t flags = 0;  // 5, or 6 for sequential; others are not checked by the server
         std::int64_t ttl_ms = 0;
 
         friend bool operator==(const request&, const request&) = default;
@@ -107,14 +105,12 @@ struct create_ttl
     using response = create2::response;
 };
 
-struct remove
-{
+struct remove {
     static constexpr op_code code = op_code::remove;
     static constexpr bool mutates = true;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         std::string_view path{};
         std::int32_t version = any_version;
 
@@ -122,21 +118,18 @@ struct remove
         using wire_fields = fields<&request::path, &request::version>;
     };
 
-    struct response
-    {
+    struct response {
         friend bool operator==(const response&, const response&) = default;
         using wire_fields = fields<>;
     };
 };
 
-struct exists
-{
+struct exists {
     static constexpr op_code code = op_code::exists;
     static constexpr bool mutates = false;
-    static constexpr watch_kind watches = watch_kind::data; // or exist: the reply code decides
+    static constexpr watch_kind watches = watch_kind::data;  // or exist: the reply code decides
 
-    struct request
-    {
+    struct request {
         std::string_view path{};
         bool watch = false;
 
@@ -144,8 +137,7 @@ struct exists
         using wire_fields = fields<&request::path, &request::watch>;
     };
 
-    struct response
-    {
+    struct response {
         coati::stat stat{};
 
         friend bool operator==(const response&, const response&) = default;
@@ -153,16 +145,14 @@ struct exists
     };
 };
 
-struct get_data
-{
+struct get_data {
     static constexpr op_code code = op_code::get_data;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::data;
 
     using request = exists::request;
 
-    struct response
-    {
+    struct response {
         nullable<std::string_view> data{};
         coati::stat stat{};
 
@@ -171,14 +161,12 @@ struct get_data
     };
 };
 
-struct set_data
-{
+struct set_data {
     static constexpr op_code code = op_code::set_data;
     static constexpr bool mutates = true;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         std::string_view path{};
         nullable<std::string_view> data{};
         std::int32_t version = any_version;
@@ -190,22 +178,19 @@ struct set_data
     using response = exists::response;
 };
 
-struct get_acl
-{
+struct get_acl {
     static constexpr op_code code = op_code::get_acl;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         std::string_view path{};
 
         friend bool operator==(const request&, const request&) = default;
         using wire_fields = fields<&request::path>;
     };
 
-    struct response
-    {
+    struct response {
         std::vector<acl> acls{};
         coati::stat stat{};
 
@@ -214,17 +199,15 @@ struct get_acl
     };
 };
 
-struct set_acl
-{
+struct set_acl {
     static constexpr op_code code = op_code::set_acl;
     static constexpr bool mutates = true;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         std::string_view path{};
         std::vector<acl> acls{};
-        std::int32_t version = any_version; // compared with stat::aversion
+        std::int32_t version = any_version;  // compared with stat::aversion
 
         friend bool operator==(const request&, const request&) = default;
         using wire_fields = fields<&request::path, &request::acls, &request::version>;
@@ -233,33 +216,29 @@ struct set_acl
     using response = exists::response;
 };
 
-struct get_children
-{
+struct get_children {
     static constexpr op_code code = op_code::get_children;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::child;
 
     using request = exists::request;
 
-    struct response
-    {
-        std::vector<std::string_view> children{}; // names, not paths, in no order
+    struct response {
+        std::vector<std::string_view> children{};  // names, not paths, in no order
 
         friend bool operator==(const response&, const response&) = default;
         using wire_fields = fields<&response::children>;
     };
 };
 
-struct get_children2
-{
+struct get_children2 {
     static constexpr op_code code = op_code::get_children2;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::child;
 
     using request = exists::request;
 
-    struct response
-    {
+    struct response {
         std::vector<std::string_view> children{};
         coati::stat stat{};
 
@@ -268,19 +247,17 @@ struct get_children2
     };
 };
 
-struct sync
-{
+struct sync {
     static constexpr op_code code = op_code::sync;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::none;
 
     using request = get_acl::request;
-    using response = create::response; // the path, echoed
+    using response = create::response;  // the path, echoed
 };
 
 // Compares the version; -1 asks only that the znode exists. Must not be sent outside a multi.
-struct check
-{
+struct check {
     static constexpr op_code code = op_code::check;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::none;
@@ -291,22 +268,19 @@ struct check
 
 // The parts of the request are written by append_multi_op and finish_multi, those of the reply are
 // read by multi_reader (multi.hpp).
-struct multi
-{
+struct multi {
     static constexpr op_code code = op_code::multi;
     static constexpr bool mutates = true;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         remainder body{};
 
         friend bool operator==(const request&, const request&) = default;
         using wire_fields = fields<&request::body>;
     };
 
-    struct response
-    {
+    struct response {
         remainder body{};
 
         friend bool operator==(const response&, const response&) = default;
@@ -314,8 +288,7 @@ struct multi
     };
 };
 
-struct multi_read
-{
+struct multi_read {
     static constexpr op_code code = op_code::multi_read;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::none;
@@ -324,4 +297,4 @@ struct multi_read
     using response = multi::response;
 };
 
-} // namespace coati::wire
+}  // namespace coati::wire

@@ -24,14 +24,12 @@ enum class watcher_type : std::int32_t {
 };
 
 // The server checks neither path nor permission: a path that is not valid never fires.
-struct add_watch
-{
+struct add_watch {
     static constexpr op_code code = op_code::add_watch;
     static constexpr bool mutates = false;
-    static constexpr watch_kind watches = watch_kind::persistent; // or recursive: the mode decides
+    static constexpr watch_kind watches = watch_kind::persistent;  // or recursive: the mode decides
 
-    struct request
-    {
+    struct request {
         std::string_view path{};
         add_watch_mode mode = add_watch_mode::persistent;
 
@@ -39,23 +37,20 @@ struct add_watch
         using wire_fields = fields<&request::path, &request::mode>;
     };
 
-    struct response
-    {
-        std::int32_t err = 0; // always 0 when the header's is
+    struct response {
+        std::int32_t err = 0;  // always 0 when the header's is
 
         friend bool operator==(const response&, const response&) = default;
         using wire_fields = fields<&response::err>;
     };
 };
 
-struct check_watches
-{
+struct check_watches {
     static constexpr op_code code = op_code::check_watches;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         std::string_view path{};
         watcher_type type = watcher_type::any;
 
@@ -66,8 +61,7 @@ struct check_watches
     using response = remove::response;
 };
 
-struct remove_watches
-{
+struct remove_watches {
     static constexpr op_code code = op_code::remove_watches;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::none;
@@ -77,36 +71,32 @@ struct remove_watches
 };
 
 // Events for what changed since relative_zxid come before the reply.
-struct set_watches
-{
+struct set_watches {
     static constexpr op_code code = op_code::set_watches;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         std::int64_t relative_zxid = 0;
         std::vector<std::string_view> data{};
         std::vector<std::string_view> exist{};
         std::vector<std::string_view> child{};
 
         friend bool operator==(const request&, const request&) = default;
-        using wire_fields = fields<&request::relative_zxid, &request::data, &request::exist,
-                                   &request::child>;
+        using wire_fields =
+            fields<&request::relative_zxid, &request::data, &request::exist, &request::child>;
     };
 
     using response = remove::response;
 };
 
 // Only when there are persistent watches: servers before 3.6 hang up on it.
-struct set_watches2
-{
+struct set_watches2 {
     static constexpr op_code code = op_code::set_watches2;
     static constexpr bool mutates = false;
     static constexpr watch_kind watches = watch_kind::none;
 
-    struct request
-    {
+    struct request {
         std::int64_t relative_zxid = 0;
         std::vector<std::string_view> data{};
         std::vector<std::string_view> exist{};
@@ -115,12 +105,12 @@ struct set_watches2
         std::vector<std::string_view> persistent_recursive{};
 
         friend bool operator==(const request&, const request&) = default;
-        using wire_fields = fields<&request::relative_zxid, &request::data, &request::exist,
-                                   &request::child, &request::persistent,
-                                   &request::persistent_recursive>;
+        using wire_fields =
+            fields<&request::relative_zxid, &request::data, &request::exist, &request::child,
+                   &request::persistent, &request::persistent_recursive>;
     };
 
     using response = remove::response;
 };
 
-} // namespace coati::wire
+}  // namespace coati::wire

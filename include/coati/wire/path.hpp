@@ -26,22 +26,16 @@ enum class path_error : std::uint8_t {
 constexpr const char* describe(path_error error) noexcept
 {
     switch (error) {
-    case path_error::none:
-        return "a valid path";
-    case path_error::empty:
-        return "the path is empty";
-    case path_error::not_absolute:
-        return "the path does not begin with a slash";
-    case path_error::trailing_slash:
-        return "the path ends with a slash";
+    case path_error::none: return "a valid path";
+    case path_error::empty: return "the path is empty";
+    case path_error::not_absolute: return "the path does not begin with a slash";
+    case path_error::trailing_slash: return "the path ends with a slash";
     case path_error::empty_component:
         return "the path contains an empty component (two slashes in a row)";
-    case path_error::dot_component:
-        return "the path contains a component that is . or ..";
+    case path_error::dot_component: return "the path contains a component that is . or ..";
     case path_error::bad_character:
         return "the path contains a control, private-use or non-BMP character";
-    case path_error::invalid_utf8:
-        return "the path is not valid UTF-8";
+    case path_error::invalid_utf8: return "the path is not valid UTF-8";
     }
     return "unknown path error";
 }
@@ -139,7 +133,7 @@ constexpr path_error check_path(std::string_view path, bool open_ended) noexcept
     return open_ended ? path_error::none : check_component(path.substr(component));
 }
 
-} // namespace detail
+}  // namespace detail
 
 constexpr path_error validate_path(std::string_view path) noexcept
 {
@@ -211,4 +205,4 @@ constexpr std::string_view last_component(std::string_view path) noexcept
     return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
-} // namespace coati::wire
+}  // namespace coati::wire

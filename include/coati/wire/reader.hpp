@@ -13,31 +13,25 @@ namespace coati::wire {
 
 enum class decode_error : std::uint8_t {
     none,
-    truncated,  // the payload ends before the record does
-    bad_length, // a buffer or string length below -1
-    bad_count,  // a vector count below -1
-    bad_value   // well-formed, but not a value this place can hold
+    truncated,   // the payload ends before the record does
+    bad_length,  // a buffer or string length below -1
+    bad_count,   // a vector count below -1
+    bad_value    // well-formed, but not a value this place can hold
 };
 
 constexpr const char* describe(decode_error error) noexcept
 {
     switch (error) {
-    case decode_error::none:
-        return "no error";
-    case decode_error::truncated:
-        return "the payload ends inside a record";
-    case decode_error::bad_length:
-        return "negative length of a buffer or string";
-    case decode_error::bad_count:
-        return "negative number of elements";
-    case decode_error::bad_value:
-        return "a value that is not possible here";
+    case decode_error::none: return "no error";
+    case decode_error::truncated: return "the payload ends inside a record";
+    case decode_error::bad_length: return "negative length of a buffer or string";
+    case decode_error::bad_count: return "negative number of elements";
+    case decode_error::bad_value: return "a value that is not possible here";
     }
     return "unknown decode error";
 }
 
-class reader
-{
+class reader {
 public:
     explicit reader(std::string_view bytes) noexcept
         : begin_(bytes.data()), at_(bytes.data()), end_(bytes.data() + bytes.size())
@@ -77,8 +71,8 @@ public:
 private:
     const char* begin_;
     const char* at_;
-    const char* end_; // equals at_ after a failure: that is what makes a failure sticky
+    const char* end_;  // equals at_ after a failure: that is what makes a failure sticky
     decode_error error_ = decode_error::none;
 };
 
-} // namespace coati::wire
+}  // namespace coati::wire

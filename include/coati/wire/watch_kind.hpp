@@ -9,11 +9,11 @@ namespace coati::wire {
 
 enum class watch_kind : std::uint8_t {
     none,
-    data,                // get_data, and exists of a znode that is there
-    exist,               // exists of a znode that is missing: the reply code decides
-    child,               // get_children, get_children2
-    persistent,          // add_watch
-    persistent_recursive // add_watch
+    data,                 // get_data, and exists of a znode that is there
+    exist,                // exists of a znode that is missing: the reply code decides
+    child,                // get_children, get_children2
+    persistent,           // add_watch
+    persistent_recursive  // add_watch
 };
 
-} // namespace coati::wire
+}  // namespace coati::wire

@@ -6,13 +6,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstring>
 #include <fstream>
 #include <map>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #ifndef COATI_VECTOR_DIR
 #define COATI_VECTOR_DIR COATI_TEST_DIR "/unit/vectors"
@@ -82,22 +81,14 @@ inline std::string_view vector_payload(int number)
 }
 
 // Bytes in a heap block of exactly their size, so that a sanitizer sees a read past the end.
-class exact_copy
-{
+class exact_copy {
 public:
-    explicit exact_copy(std::string_view bytes)
-        : size_(bytes.size()), bytes_(std::make_unique<char[]>(bytes.size()))
-    {
-        if (!bytes.empty()) {
-            std::memcpy(bytes_.get(), bytes.data(), bytes.size());
-        }
-    }
+    explicit exact_copy(std::string_view bytes) : bytes_(bytes.begin(), bytes.end()) {}
 
-    std::string_view view() const { return {bytes_.get(), size_}; }
+    std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
 
 private:
-    std::size_t size_;
-    std::unique_ptr<char[]> bytes_;
+    std::vector<char> bytes_;  // never grows, so its capacity is its size
 };
 
-} // namespace coati::test
+}  // namespace coati::test

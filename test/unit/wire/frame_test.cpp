@@ -43,7 +43,7 @@ TEST_CASE("a complete frame is found, and what follows is left alone", "[wire][f
 TEST_CASE("a connect response is found however it is split", "[wire][frame][C30]")
 {
     for (const int number : {2, 47}) {
-        for (const std::size_t cut_off : {0U, 1U}) { // 3.3 servers end before the read-only byte
+        for (const std::size_t cut_off : {0U, 1U}) {  // 3.3 servers end before the read-only byte
             const auto payload = test::vector_payload(number);
             std::string frame;
             const std::size_t at = wire::open_frame(frame);
@@ -88,7 +88,7 @@ TEST_CASE("the limit is on the payload and inclusive", "[wire][frame]")
 
     const auto refused = wire::next_frame(above, wire::default_max_request);
     CHECK(refused.status == status::malformed);
-    CHECK(refused.needed == 1'048'580); // so that it can be skipped
+    CHECK(refused.needed == 1'048'580);  // so that it can be skipped
 
     // A list of 1,254,020 bytes came from a server with default settings.
     const std::string long_list = from_hex("00132284");

@@ -25,8 +25,7 @@ namespace {
 
 enum class colour : std::int32_t { red = 1, green = -2 };
 
-struct mixed
-{
+struct mixed {
     std::string owned{};
     std::vector<std::int64_t> numbers{};
     std::vector<wire::acl> acls{};
@@ -34,8 +33,8 @@ struct mixed
     wire::trailing<std::int32_t> last{};
 
     friend bool operator==(const mixed&, const mixed&) = default;
-    using wire_fields = wire::fields<&mixed::owned, &mixed::numbers, &mixed::acls, &mixed::maybe,
-                                     &mixed::last>;
+    using wire_fields =
+        wire::fields<&mixed::owned, &mixed::numbers, &mixed::acls, &mixed::maybe, &mixed::last>;
 };
 
 template <class T>
@@ -67,7 +66,7 @@ T decoded(std::string_view bytes)
     return value;
 }
 
-} // namespace
+}  // namespace
 
 // Whether a record is read with one check of its bounds is decided here, at compile time.
 static_assert(wire::codec<stat>::fixed && wire::codec<stat>::min_size == 68);

@@ -38,7 +38,7 @@ std::string stat_bytes(std::int32_t version)
 
 const std::string end = from_hex("ffffffff 01 ffffffff");
 
-} // namespace
+}  // namespace
 
 TEST_CASE("the parts of a multi are appended as a real client wrote them", "[wire][multi]")
 {
@@ -169,8 +169,8 @@ TEST_CASE("a create2 inside a multi is read by the type of its result", "[wire][
     // Before 3.9: type 1, and no stat. From 3.9 on: type 15, with one. What follows must still
     // be found in both.
     const std::string older = from_hex("00000001 00 00000000") + path + removed + end;
-    const std::string newer = from_hex("0000000f 00 00000000") + path + stat_bytes(7) + removed +
-                              end;
+    const std::string newer =
+        from_hex("0000000f 00 00000000") + path + stat_bytes(7) + removed + end;
     for (const bool has_stat : {false, true}) {
         const exact_copy copy{has_stat ? newer : older};
         wire::multi_reader in{copy.view()};
@@ -221,8 +221,7 @@ TEST_CASE("results without an end are a fault", "[wire][multi]")
             const exact_copy cut{body.substr(0, size)};
             wire::multi_reader in{cut.view()};
             wire::multi_result_view result;
-            while (in.next(result)) {
-            }
+            while (in.next(result)) {}
             CHECK_FALSE(in.finished());
             CHECK(in.error() == decode_error::truncated);
         }

@@ -39,8 +39,7 @@ template <class Op>
 typename Op::request request_in(int number, std::int32_t xid)
 {
     const std::string_view payload = vector_payload(number);
-    CHECK(read<wire::request_header>(payload.substr(0, 8)) ==
-          wire::request_header{xid, Op::code});
+    CHECK(read<wire::request_header>(payload.substr(0, 8)) == wire::request_header{xid, Op::code});
     return read<typename Op::request>(payload.substr(8));
 }
 
@@ -104,7 +103,7 @@ stat numbered_stat()
             .pzxid = 11};
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("V1-V3, V47: the handshake", "[wire][vectors]")
 {
@@ -159,12 +158,11 @@ TEST_CASE("V6-V9: create", "[wire][vectors][C54]")
 
     const auto sequential = request_in<wire::create>(8, 6);
     CHECK(sequential.path == "/kz1795290166/e-");
-    CHECK(sequential.data == nullable_view{}); // empty, not null
+    CHECK(sequential.data == nullable_view{});  // empty, not null
     CHECK(sequential.acls ==
           std::vector<wire::acl>{{31, "digest", "user:5w9W4eL3797Y4Wq8AcKUPPk8ha4="}});
     CHECK(sequential.flags == 3);
-    CHECK(reply_in<wire::create::response>(9, {6, 0x4b7, 0}).path ==
-          "/kz1795290166/e-0000000000");
+    CHECK(reply_in<wire::create::response>(9, {6, 0x4b7, 0}).path == "/kz1795290166/e-0000000000");
 }
 
 TEST_CASE("V10, V11: get_data", "[wire][vectors]")
@@ -206,7 +204,7 @@ TEST_CASE("V16, V35, V36, V38: events", "[wire][vectors]")
     CHECK(event_in(16, -1) == wire::watcher_event{3, 3, kz});
     CHECK(event_in(35, -1) == wire::watcher_event{2, 3, "/jv1795290193/del"});
     CHECK(event_in(36, -1) == wire::watcher_event{1, 3, "/jv1795290193/none"});
-    CHECK(event_in(38, 0x49b) == wire::watcher_event{4, 3, jv}); // 3.9 says which change it was
+    CHECK(event_in(38, 0x49b) == wire::watcher_event{4, 3, jv});  // 3.9 says which change it was
 }
 
 TEST_CASE("events of unknown types and states are read as they are", "[wire][C94]")
@@ -356,11 +354,10 @@ TEST_CASE("replies that no captured frame shows, spelled out", "[wire]")
 TEST_CASE("which operations change the ensemble, and which set watches", "[wire][completeness]")
 {
     using wire::op_code;
-    const std::set<op_code> mutating{op_code::create,           op_code::create2,
-                                     op_code::create_container, op_code::create_ttl,
-                                     op_code::remove,           op_code::set_data,
-                                     op_code::set_acl,          op_code::multi,
-                                     op_code::reconfig,         op_code::close_session};
+    const std::set<op_code> mutating{
+        op_code::create,   op_code::create2,      op_code::create_container, op_code::create_ttl,
+        op_code::remove,   op_code::set_data,     op_code::set_acl,          op_code::multi,
+        op_code::reconfig, op_code::close_session};
     const std::set<op_code> watching{op_code::exists, op_code::get_data, op_code::get_children,
                                      op_code::get_children2, op_code::add_watch};
     wire::for_each_operation(wire::all_operations{}, [&]<class Op>() {
@@ -385,8 +382,8 @@ TEST_CASE("op codes have the numbers of ZooKeeper and names of their own", "[wir
     CHECK(wire::name(static_cast<wire::op_code>(22222)) == "unknown");
 
     // The order of the list: the numbers once more, written independently.
-    constexpr std::array<std::int32_t, 29> numbers{1,  2,  3,  4,  5,  6,   7,   8,   9,   11,
-                                                   12, 13, 14, 15, 16, 17,  18,  19,  21,  22,
+    constexpr std::array<std::int32_t, 29> numbers{1,   2,   3,   4,   5,   6,   7,   8,   9,  11,
+                                                   12,  13,  14,  15,  16,  17,  18,  19,  21, 22,
                                                    100, 101, 102, 103, 104, 105, 106, 107, -11};
     REQUIRE(wire::all_op_codes.size() == numbers.size());
     for (std::size_t i = 0; i < numbers.size(); ++i) {

@@ -62,24 +62,26 @@ TEST_CASE("a sequential path is judged with a digit behind it", "[wire][path][C6
 
 TEST_CASE("invalid UTF-8 is refused", "[wire][path][C62]")
 {
-    for (const std::string_view path : {
-             "/\x80"sv,             // a continuation alone
-             "/\xc3"sv,             // cut off, 2 bytes
-             "/\xe2\x80"sv,         // cut off, 3 bytes
-             "/\xf0\x9f\x98"sv,     // cut off, 4 bytes
-             "/\xc3/a"sv,           // continuation missing
-             "/\xc0\xaf"sv,         // overlong slash
-             "/\xc0\x80"sv,         // overlong NUL, Java's own spelling
-             "/\xc1\xbf"sv,         // overlong DEL
-             "/\xe0\x80\xaf"sv,     // overlong, 3 bytes
-             "/\xe0\x9f\xbf"sv,     // overlong, the last
-             "/\xf0\x80\x80\xaf"sv, // overlong, 4 bytes
-             "/\xf0\x8f\xbf\xbf"sv, // overlong, the last
-             "/\xed\xa0\x80"sv,     // first surrogate
-             "/\xed\xbf\xbf"sv,     // last surrogate
-             "/\xed\xa0\xbd\xed\xb8\x80"sv, // a pair of them
-             "/\xf4\x90\x80\x80"sv, // U+110000
-             "/\xf5\x80\x80\x80"sv, "/\xf8\x88\x80\x80\x80"sv, "/\xfe"sv, "/\xff"sv}) {
+    for (const std::string_view path : {"/\x80"sv,              // a continuation alone
+                                        "/\xc3"sv,              // cut off, 2 bytes
+                                        "/\xe2\x80"sv,          // cut off, 3 bytes
+                                        "/\xf0\x9f\x98"sv,      // cut off, 4 bytes
+                                        "/\xc3/a"sv,            // continuation missing
+                                        "/\xc0\xaf"sv,          // overlong slash
+                                        "/\xc0\x80"sv,          // overlong NUL, Java's own spelling
+                                        "/\xc1\xbf"sv,          // overlong DEL
+                                        "/\xe0\x80\xaf"sv,      // overlong, 3 bytes
+                                        "/\xe0\x9f\xbf"sv,      // overlong, the last
+                                        "/\xf0\x80\x80\xaf"sv,  // overlong, 4 bytes
+                                        "/\xf0\x8f\xbf\xbf"sv,  // overlong, the last
+                                        "/\xed\xa0\x80"sv,      // first surrogate
+                                        "/\xed\xbf\xbf"sv,      // last surrogate
+                                        "/\xed\xa0\xbd\xed\xb8\x80"sv,  // a pair of them
+                                        "/\xf4\x90\x80\x80"sv,          // U+110000
+                                        "/\xf5\x80\x80\x80"sv,
+                                        "/\xf8\x88\x80\x80\x80"sv,
+                                        "/\xfe"sv,
+                                        "/\xff"sv}) {
         CAPTURE(path);
         CHECK(validate_path(path) == path_error::invalid_utf8);
     }
@@ -119,7 +121,7 @@ bool server_accepts(std::uint32_t c)
     return true;
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("every character is judged as the server judges its UTF-16 units",
           "[wire][path][C62][T58]")
@@ -128,16 +130,17 @@ TEST_CASE("every character is judged as the server judges its UTF-16 units",
     std::uint32_t accepted = 0;
     for (std::uint32_t c = 0; c <= 0x10FFFF; ++c) {
         if (c == '/' || (c >= 0xD800 && c <= 0xDFFF)) {
-            continue; // a separator; surrogates are no characters
+            continue;  // a separator; surrogates are no characters
         }
         const path_error found = validate_path("/a" + to_utf8(c));
-        const path_error expected = server_accepts(c) ? path_error::none : path_error::bad_character;
+        const path_error expected =
+            server_accepts(c) ? path_error::none : path_error::bad_character;
         differences += found == expected ? 0U : 1U;
         accepted += found == path_error::none ? 1U : 0U;
     }
     CHECK(differences == 0);
     CHECK(accepted == 0x10000 - 0x20 - 0x21 - (0xF900 - 0xD800) - 0x10 - 1);
-    CHECK(validate_path("/\xf0\x9f\x98\x80") == path_error::bad_character); // an emoji
+    CHECK(validate_path("/\xf0\x9f\x98\x80") == path_error::bad_character);  // an emoji
 }
 
 TEST_CASE("every path error has a text of its own", "[wire][path]")

@@ -19,13 +19,12 @@
 
 namespace coati::test {
 
-struct trip
-{
+struct trip {
     wire::decode_error error = wire::decode_error::none;
-    std::string frame{};                // what was read, written again
-    bool right_type = true;             // a request header names the op it was read as
-    bool complete = true;               // nothing was left unread
-    std::vector<wire::op_code> codes{}; // the ops whose records took part
+    std::string frame{};                 // what was read, written again
+    bool right_type = true;              // a request header names the op it was read as
+    bool complete = true;                // nothing was left unread
+    std::vector<wire::op_code> codes{};  // the ops whose records took part
 };
 
 template <class... Records>
@@ -148,54 +147,54 @@ using round_trip = trip (*)(std::string_view payload);
 
 // Indexed by the number of the vector, less one.
 inline constexpr std::array<round_trip, vector_count> round_trips{
-    &round_trip_records<wire::connect_request>,                     // V1
-    &round_trip_records<wire::connect_response>,                    // V2
-    &round_trip_records<wire::connect_request>,                     // V3
-    &round_trip_request<wire::auth>,                                // V4
-    &round_trip_reply<wire::auth>,                                  // V5
-    &round_trip_request<wire::create>,                              // V6
-    &round_trip_reply<wire::create>,                                // V7
-    &round_trip_request<wire::create>,                              // V8
-    &round_trip_reply<wire::create>,                                // V9
-    &round_trip_request<wire::get_data>,                            // V10
-    &round_trip_reply<wire::get_data>,                              // V11
-    &round_trip_request<wire::exists>,                              // V12
-    &round_trip_records<wire::reply_header>,                        // V13: an error has no body
-    &round_trip_reply<wire::get_children>,                          // V14
-    &round_trip_request<wire::set_data>,                            // V15
-    &round_trip_records<wire::reply_header, wire::watcher_event>,   // V16
-    &round_trip_reply<wire::set_data>,                              // V17
+    &round_trip_records<wire::connect_request>,                    // V1
+    &round_trip_records<wire::connect_response>,                   // V2
+    &round_trip_records<wire::connect_request>,                    // V3
+    &round_trip_request<wire::auth>,                               // V4
+    &round_trip_reply<wire::auth>,                                 // V5
+    &round_trip_request<wire::create>,                             // V6
+    &round_trip_reply<wire::create>,                               // V7
+    &round_trip_request<wire::create>,                             // V8
+    &round_trip_reply<wire::create>,                               // V9
+    &round_trip_request<wire::get_data>,                           // V10
+    &round_trip_reply<wire::get_data>,                             // V11
+    &round_trip_request<wire::exists>,                             // V12
+    &round_trip_records<wire::reply_header>,                       // V13: an error has no body
+    &round_trip_reply<wire::get_children>,                         // V14
+    &round_trip_request<wire::set_data>,                           // V15
+    &round_trip_records<wire::reply_header, wire::watcher_event>,  // V16
+    &round_trip_reply<wire::set_data>,                             // V17
     &round_trip_multi_request<wire::multi, wire::create, wire::check, wire::set_data, wire::remove>,
-    &round_trip_multi_reply<wire::multi>,                           // V19
+    &round_trip_multi_reply<wire::multi>,  // V19
     &round_trip_multi_request<wire::multi, wire::create, wire::check, wire::set_data, wire::remove>,
-    &round_trip_multi_reply<wire::multi>,                           // V21
-    &round_trip_request<wire::sync>,                                // V22
-    &round_trip_reply<wire::sync>,                                  // V23
-    &round_trip_reply<wire::get_acl>,                               // V24
-    &round_trip_request<wire::ping>,                                // V25
-    &round_trip_reply<wire::ping>,                                  // V26
-    &round_trip_request<wire::close_session>,                       // V27
-    &round_trip_reply<wire::close_session>,                         // V28
-    &round_trip_reply<wire::create2>,                               // V29
-    &round_trip_request<wire::create_container>,                    // V30
-    &round_trip_request<wire::create_ttl>,                          // V31
-    &round_trip_request<wire::add_watch>,                           // V32
-    &round_trip_reply<wire::add_watch>,                             // V33
-    &round_trip_request<wire::set_watches2>,                        // V34
-    &round_trip_records<wire::reply_header, wire::watcher_event>,   // V35
-    &round_trip_records<wire::reply_header, wire::watcher_event>,   // V36
-    &round_trip_reply<wire::set_watches2>,                          // V37
-    &round_trip_records<wire::reply_header, wire::watcher_event>,   // V38
-    &round_trip_multi_request<wire::multi_read, wire::get_data, wire::get_children>, // V39
-    &round_trip_multi_reply<wire::multi_read>,                      // V40
-    &round_trip_request<wire::who_am_i>,                            // V41
-    &round_trip_reply<wire::who_am_i>,                              // V42
-    &round_trip_request<wire::check_watches>,                       // V43
-    &round_trip_request<wire::sasl>,                                // V44
-    &round_trip_reply<wire::sasl>,                                  // V45
-    &round_trip_reply<wire::sasl>,                                  // V46: a body behind an error
-    &round_trip_records<wire::connect_response>,                    // V47
-    &round_trip_records<wire::reply_header>,                        // V48: an error has no body
+    &round_trip_multi_reply<wire::multi>,                                             // V21
+    &round_trip_request<wire::sync>,                                                  // V22
+    &round_trip_reply<wire::sync>,                                                    // V23
+    &round_trip_reply<wire::get_acl>,                                                 // V24
+    &round_trip_request<wire::ping>,                                                  // V25
+    &round_trip_reply<wire::ping>,                                                    // V26
+    &round_trip_request<wire::close_session>,                                         // V27
+    &round_trip_reply<wire::close_session>,                                           // V28
+    &round_trip_reply<wire::create2>,                                                 // V29
+    &round_trip_request<wire::create_container>,                                      // V30
+    &round_trip_request<wire::create_ttl>,                                            // V31
+    &round_trip_request<wire::add_watch>,                                             // V32
+    &round_trip_reply<wire::add_watch>,                                               // V33
+    &round_trip_request<wire::set_watches2>,                                          // V34
+    &round_trip_records<wire::reply_header, wire::watcher_event>,                     // V35
+    &round_trip_records<wire::reply_header, wire::watcher_event>,                     // V36
+    &round_trip_reply<wire::set_watches2>,                                            // V37
+    &round_trip_records<wire::reply_header, wire::watcher_event>,                     // V38
+    &round_trip_multi_request<wire::multi_read, wire::get_data, wire::get_children>,  // V39
+    &round_trip_multi_reply<wire::multi_read>,                                        // V40
+    &round_trip_request<wire::who_am_i>,                                              // V41
+    &round_trip_reply<wire::who_am_i>,                                                // V42
+    &round_trip_request<wire::check_watches>,                                         // V43
+    &round_trip_request<wire::sasl>,                                                  // V44
+    &round_trip_reply<wire::sasl>,                                                    // V45
+    &round_trip_reply<wire::sasl>,                // V46: a body behind an error
+    &round_trip_records<wire::connect_response>,  // V47
+    &round_trip_records<wire::reply_header>,      // V48: an error has no body
 };
 
 inline trip round_trip_vector(int number, std::string_view payload)
@@ -203,4 +202,4 @@ inline trip round_trip_vector(int number, std::string_view payload)
     return round_trips[static_cast<std::size_t>(number - 1)](payload);
 }
 
-} // namespace coati::test
+}  // namespace coati::test

@@ -52,7 +52,7 @@ TEST_CASE("a frame that has not arrived completely is waited for", "[wire][vecto
 
 TEST_CASE("a payload that ends too early is an error or a shorter legal record", "[wire][vectors]")
 {
-    std::vector<std::pair<int, std::size_t>> legal; // vector, bytes cut off
+    std::vector<std::pair<int, std::size_t>> legal;  // vector, bytes cut off
     for (int number = 1; number <= vector_count; ++number) {
         const std::string_view payload = vector_payload(number);
         for (std::size_t size = 0; size < payload.size(); ++size) {
