@@ -184,10 +184,10 @@ constexpr bool no_code_twice()
 }
 static_assert(no_code_twice(), "every code has exactly one line, so exactly one disposition");
 
-inline constexpr int lowest_errc = static_cast<int>(
-    std::ranges::min_element(errc_table, {}, &errc_row::code)->code);
-inline constexpr int highest_errc = static_cast<int>(
-    std::ranges::max_element(errc_table, {}, &errc_row::code)->code);
+inline constexpr int lowest_errc =
+    static_cast<int>(std::ranges::min_element(errc_table, {}, &errc_row::code)->code);
+inline constexpr int highest_errc =
+    static_cast<int>(std::ranges::max_element(errc_table, {}, &errc_row::code)->code);
 
 // Our own codes are numbered without a hole, so a forgotten line shows by counting.
 static_assert(std::ranges::count_if(errc_table,

@@ -62,10 +62,7 @@ public:
     void on_sent(time_point now) { sent_ = now; }
 
     /// When to look again; `never` without a connection.
-    time_point next() const
-    {
-        return is_live() ? std::min(read_deadline(), ping_time()) : never;
-    }
+    time_point next() const { return is_live() ? std::min(read_deadline(), ping_time()) : never; }
 
     /// The server has been silent for too long: this connection is lost.
     bool read_expired(time_point now) const { return is_live() && now >= read_deadline(); }
@@ -78,10 +75,7 @@ public:
 
     /// A third of T, so that the answer is back before the read deadline, and a second ping can
     /// leave before the server's own.
-    duration ping_interval() const
-    {
-        return std::min(session_timeout_ / 3, longest_ping_interval);
-    }
+    duration ping_interval() const { return std::min(session_timeout_ / 3, longest_ping_interval); }
 
 private:
     bool is_live() const { return session_timeout_ > duration{0}; }

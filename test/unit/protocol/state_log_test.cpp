@@ -42,7 +42,7 @@ TEST_CASE("a fast observer gets every change as it was", "[S17]")
     CHECK(log.empty());
     CHECK(!log.pop());
     const std::vector<state_change> life = {
-        state_change(connecting),   state_change(associating), state_change(connected, -5),
+        state_change(connecting),       state_change(associating), state_change(connected, -5),
         state_change(disconnected, -5), state_change(expired, -5), state_change(connecting),
     };
     for (const state_change& change : life) {

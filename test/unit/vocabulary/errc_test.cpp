@@ -45,27 +45,68 @@ coati::disposition expected_of_ours(errc code)
 {
     using enum errc;
     switch (code) {
-    case no_result: case cancelled: case timed_out: case invalid_path: case invalid_config:
-    case invalid_argument: case request_too_large: case reply_too_large: case already_running:
-    case already_waiting: case watch_ended:
-        return answer;
-    case closed: case close_unconfirmed: case session_dropped: case session_id_changed:
-    case session_stolen: case presumed_expired: case no_server_reachable:
-        return over;
-    case resolve_failed: case connect_failed: case connect_timed_out: case handshake_timed_out:
-    case handshake_refused: case not_zookeeper: case malformed_reply: case server_silent:
-    case connection_closed:
-        return loss;
-    case system_error: case runtime_inconsistency: case data_inconsistency: case connection_loss:
-    case marshalling_error: case unimplemented: case operation_timeout: case bad_arguments:
-    case invalid_state: case unknown_session: case new_config_no_quorum: case reconfig_in_progress:
-    case ssl_connection_error: case api_error: case no_node: case no_auth: case bad_version:
-    case no_children_for_ephemerals: case node_exists: case not_empty: case session_expired:
-    case invalid_callback: case invalid_acl: case auth_failed: case closing: case nothing:
-    case session_moved: case not_read_only: case ephemeral_on_local_session: case no_watcher:
-    case request_timeout: case reconfig_disabled: case session_closed_require_sasl_auth:
-    case quota_exceeded: case throttled_op:
-        break;
+    case no_result:
+    case cancelled:
+    case timed_out:
+    case invalid_path:
+    case invalid_config:
+    case invalid_argument:
+    case request_too_large:
+    case reply_too_large:
+    case already_running:
+    case already_waiting:
+    case watch_ended: return answer;
+    case closed:
+    case close_unconfirmed:
+    case session_dropped:
+    case session_id_changed:
+    case session_stolen:
+    case presumed_expired:
+    case no_server_reachable: return over;
+    case resolve_failed:
+    case connect_failed:
+    case connect_timed_out:
+    case handshake_timed_out:
+    case handshake_refused:
+    case not_zookeeper:
+    case malformed_reply:
+    case server_silent:
+    case connection_closed: return loss;
+    case system_error:
+    case runtime_inconsistency:
+    case data_inconsistency:
+    case connection_loss:
+    case marshalling_error:
+    case unimplemented:
+    case operation_timeout:
+    case bad_arguments:
+    case invalid_state:
+    case unknown_session:
+    case new_config_no_quorum:
+    case reconfig_in_progress:
+    case ssl_connection_error:
+    case api_error:
+    case no_node:
+    case no_auth:
+    case bad_version:
+    case no_children_for_ephemerals:
+    case node_exists:
+    case not_empty:
+    case session_expired:
+    case invalid_callback:
+    case invalid_acl:
+    case auth_failed:
+    case closing:
+    case nothing:
+    case session_moved:
+    case not_read_only:
+    case ephemeral_on_local_session:
+    case no_watcher:
+    case request_timeout:
+    case reconfig_disabled:
+    case session_closed_require_sasl_auth:
+    case quota_exceeded:
+    case throttled_op: break;
     }
     return ensemble_codes.at(static_cast<int>(code));
 }
@@ -163,9 +204,9 @@ TEST_CASE("an error is one line with name, text, fate, op and cause")
           "node_exists: the znode exists already (not_applied), op 2");
     const boost::system::error_code reset = boost::asio::error::connection_reset;
     const error lost(errc::connection_loss, fate::maybe_applied, reset);
-    CHECK(lost.message() == "connection_loss: " +
-                                std::string(coati::describe(errc::connection_loss)) +
-                                " (maybe_applied), cause: " + reset.message());
+    CHECK(lost.message() ==
+          "connection_loss: " + std::string(coati::describe(errc::connection_loss)) +
+              " (maybe_applied), cause: " + reset.message());
     CHECK(lost.with_op_index(0).message().find(", op 0, cause: ") != std::string::npos);
 }
 
@@ -228,11 +269,8 @@ TEST_CASE("an error is small, trivial and usable at compile time")
     STATIC_CHECK(e.op_index() == 3);
     STATIC_CHECK(e == errc::bad_version);
     switch (e.code()) {
-    case errc::bad_version:
-        SUCCEED();
-        break;
-    default:
-        FAIL("switch on a code");
+    case errc::bad_version: SUCCEED(); break;
+    default: FAIL("switch on a code");
     }
 }
 

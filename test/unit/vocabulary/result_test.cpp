@@ -40,10 +40,10 @@ template <class T>
 concept has_arrow = requires(T& r) { r.operator->(); };
 
 template <class T>
-constexpr bool holds = std::is_default_constructible_v<result<T>> &&
-                       std::is_nothrow_default_constructible_v<result<T>> &&
-                       !made_from_empty_braces<result<T>> && converts_from<result<T>, errc> &&
-                       converts_from<result<T>, error>;
+constexpr bool holds =
+    std::is_default_constructible_v<result<T>> &&
+    std::is_nothrow_default_constructible_v<result<T>> && !made_from_empty_braces<result<T>> &&
+    converts_from<result<T>, errc> && converts_from<result<T>, error>;
 
 }  // namespace
 
