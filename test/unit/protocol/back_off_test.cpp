@@ -107,7 +107,7 @@ TEST_CASE("the bound doubles with each round up to its cap", "[C31][T21]")
     CHECK(attempt_delay(failed, days, 1, spread, 60s, highest) <= 5s);
 }
 
-TEST_CASE("delays are uniform from nothing to the longest", "[T21][S41]")
+TEST_CASE("delays are uniform from nothing to the longest", "[T21]")
 {
     const auto [why, attempt] = GENERATE(std::pair(connect_reason::after_loss, std::size_t{0}),
                                          std::pair(connect_reason::after_failure, std::size_t{6}));
