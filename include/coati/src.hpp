@@ -6,4 +6,19 @@
 
 #include "config.cpp"
 #include "errc.cpp"
+
+#include "protocol/exchange.cpp"
+#include "protocol/watch_table.cpp"
+
+#include "engine.cpp"
+#include "engine_base.cpp"
+#include "engine_calls.cpp"
+#include "engine_serve.cpp"
+#include "service.cpp"
 #include "tcp.cpp"
+
+#include "client.cpp"
+#include "client_reads.cpp"
+#include "client_writes.cpp"
+#include "supervise.cpp"
+#include "watch.cpp"

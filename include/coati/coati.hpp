@@ -1,0 +1,6 @@
+// Everything, in the order in which a newcomer should read it.
+#pragma once
+
+#include <coati/client.hpp>
+#include <coati/hold.hpp>
+#include <coati/supervise.hpp>

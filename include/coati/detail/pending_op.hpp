@@ -1,0 +1,55 @@
+// An operation that has been started: the request for floor 1, and the handler that waits for a
+// result<T>. One block of memory, no type erasure but one virtual call.
+#pragma once
+
+#include <coati/detail/scope.hpp>
+#include <coati/protocol/request.hpp>
+#include <coati/result.hpp>
+
+#include <memory>
+#include <utility>
+
+namespace coati::detail {
+
+/// What is common to parked operations of every type.
+class pending_base : public protocol::request {
+public:
+    scope_ptr owner;
+    std::shared_ptr<void> target;  // what the operation is about, where that is not a path
+    std::int64_t argument = 0;     // a duration or a count, where the operation takes one
+    errc refused = errc{0};        // found wrong before it was started
+    duration timeout = duration::zero();  // zero: none
+    time_point deadline = never;
+    operation_id timer = 0;        // set while the engine holds a timer for it
+
+protected:
+    ~pending_base() = default;
+    void stop_timer() noexcept
+    {
+        if (timer != 0) {
+            base_ref(*owner).forget_timer(deadline, std::exchange(timer, 0));
+        }
+    }
+};
+
+template <class T>
+class pending_op : public pending_base {
+public:
+    using decode_fn = result<T> (*)(pending_op& op, const protocol::reply& r);
+    decode_fn decode = nullptr;
+
+    /// Consumes the operation: frees its block, then calls the handler.
+    virtual void deliver(result<T> r) = 0;
+
+    void on_reply(const protocol::reply& r) final { deliver(decode(*this, r)); }
+    void on_error(const error& e) final { deliver(result<T>(e)); }
+
+protected:
+    ~pending_op() = default;
+};
+
+/// Puts an operation to work, on the engine's executor. Takes ownership; never completes it inside the
+/// call. Returns what cancels it.
+using start_fn = operation_id (*)(pending_base& op);
+
+}  // namespace coati::detail

@@ -1,0 +1,44 @@
+// What an application can see of a session: its identity, and what the last attempts to reach a server
+// ended with. Plain values; the reconnect coroutine (src/engine.cpp) owns the real ones.
+#pragma once
+
+#include <coati/config.hpp>
+#include <coati/transport.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace coati {
+
+/// How far an attempt to reach a server came.
+enum class attempt_step : std::uint8_t { resolve, connect, handshake };
+
+std::string_view name(attempt_step step) noexcept;
+
+/// The last attempt at one server, for logs and for the user who asks why nothing works.
+class attempt {
+public:
+    attempt(server_address which, attempt_step how_far, coati::error what, std::string words)
+        : server(std::move(which)), step(how_far), error(what), text(std::move(words))
+    {
+    }
+
+    server_address server;
+    attempt_step step;
+    coati::error error;
+    std::string text;  ///< One line: which address, what happened.
+};
+
+/// A session as the server granted it.
+class session_info {
+public:
+    session_info() = default;
+
+    std::int64_t id = 0;                              ///< 0: none yet.
+    std::chrono::milliseconds negotiated_timeout{0};  ///< The server's, not what was asked for.
+    endpoint server;  ///< Where it was last connected to.
+};
+
+}  // namespace coati

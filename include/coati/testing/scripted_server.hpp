@@ -1,0 +1,191 @@
+// coati::testing: a small ZooKeeper ensemble in memory, whose servers can be told to misbehave.
+//
+// Speaks the wire protocol (coati/wire) over the listeners and streams of transport.hpp, so it runs in
+// a simulated world as well as over real TCP. Shares nothing with the client but the wire records:
+// sessions, tree and watches are its own.
+#pragma once
+
+#include <coati/clock.hpp>
+#include <coati/transport.hpp>
+#include <coati/wire/op_code.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace coati::testing {
+
+class world;
+class ensemble_core;
+class server_core;
+
+/// What differs between ensembles.
+struct ensemble_options {
+    std::chrono::milliseconds min_session_timeout{4'000};
+    std::chrono::milliseconds max_session_timeout{40'000};
+    /// As `srvr` says it. Below 3.9: events carry zxid -1, create2 inside a multi answers as create,
+    /// removing persistent watches by their own type fails.
+    std::string version = "3.9.3";
+    bool extended_types = true;  ///< TTL znodes; without: unimplemented (-6), connection usable.
+    std::int64_t first_session_id = 0x100000000000001;
+};
+
+/// A session as the ensemble sees it.
+struct session_info {
+    std::int64_t id = 0;
+    std::string password;
+    std::chrono::milliseconds timeout{};
+    time_point expires;  ///< If nothing is received before.
+};
+
+/// What its servers have in common: sessions, the tree, zxids. Replication takes no time here.
+/// Everything runs on one thread (`ex` is serial); the streams and the transport may be anyone's.
+class scripted_ensemble {
+public:
+    scripted_ensemble(std::shared_ptr<transport> time, boost::asio::any_io_executor ex,
+                      ensemble_options options = {});
+    /// In a simulated world: its transport and its context.
+    explicit scripted_ensemble(world& in, ensemble_options options = {});
+    ~scripted_ensemble();
+    scripted_ensemble(const scripted_ensemble&) = delete;
+    scripted_ensemble& operator=(const scripted_ensemble&) = delete;
+
+    /// Ends the session as its deadline would: ephemerals go, watches fire, its connection is closed.
+    void expire(std::int64_t session_id);
+    std::vector<session_info> sessions() const;
+    /// Without a quorum servers accept, and hang up on the first bytes; sessions do not age.
+    void has_quorum(bool yes);
+
+    std::int64_t zxid() const;
+    /// As a restored back-up would have it: clients that have seen more are turned away.
+    void set_zxid(std::int64_t zxid);
+
+    /// Somebody else's doing: creates (with parents) or sets a znode, and fires watches.
+    void put(std::string_view path, std::string_view data);
+    /// Somebody else's delete. False where there is none, or it has children.
+    bool remove(std::string_view path);
+    std::optional<std::string> data(std::string_view path) const;
+    bool exists(std::string_view path) const;
+    std::vector<std::string> children(std::string_view path) const;
+    /// 0 for a znode that is not ephemeral, or is not there.
+    std::int64_t ephemeral_owner(std::string_view path) const;
+
+private:
+    friend class scripted_server;
+    std::shared_ptr<ensemble_core> core_;
+};
+
+/// One frame on its way, for `scripted_server::on_frame`.
+struct frame_view {
+    enum class way : std::uint8_t { request, reply };
+
+    way direction = way::request;
+    std::uint64_t connection = 0;  ///< Of this server, from 1.
+    bool handshake = false;        ///< ConnectRequest or ConnectResponse: no xid and no op.
+    std::int32_t xid = 0;          ///< -1: an event.
+    /// Of a reply: of the request it answers. `notification` for events and handshakes.
+    wire::op_code op = wire::op_code::notification;
+    std::string_view path;     ///< Of requests and events that have one.
+    std::string_view payload;  ///< Without the length prefix.
+};
+
+/// What becomes of a frame. Frames behind one that waits wait too: TCP keeps order.
+class verdict {
+public:
+    enum class kind : std::uint8_t { pass, drop, withhold, delay, replace, close };
+
+    /// As if there were no script.
+    static verdict pass() { return verdict(kind::pass); }
+    /// It never existed.
+    static verdict drop() { return verdict(kind::drop); }
+    /// Waits for `release()`.
+    static verdict withhold() { return verdict(kind::withhold); }
+    static verdict delay(duration by);
+    /// These bytes go out in place of a reply, as they are (a frame has its length prefix), or are
+    /// the payload in place of a request's.
+    static verdict replace(std::string bytes);
+    /// The same, and the connection is closed behind them: a truncated frame, an HTTP answer.
+    static verdict replace_and_close(std::string bytes);
+    /// The connection is closed in place of the frame.
+    static verdict close() { return verdict(kind::close); }
+
+    kind what = kind::pass;
+    duration by{};
+    std::string bytes;
+    bool then_close = false;
+
+private:
+    explicit verdict(kind k) : what(k) {}
+};
+
+/// A request that was received, for assertions.
+struct request_record {
+    time_point at;
+    std::uint64_t connection = 0;
+    std::int64_t session_id = 0;
+    std::int32_t xid = 0;
+    /// `create_session` stands for a ConnectRequest.
+    wire::op_code op = wire::op_code::notification;
+    std::string path;
+    /// lastZxidSeen of a ConnectRequest, relativeZxid of a setWatches, else 0.
+    std::int64_t zxid = 0;
+    std::size_t size = 0;  ///< Of the payload.
+};
+
+/// One server of the ensemble.
+class scripted_server {
+public:
+    /// How it listens, also again after `restart`: the argument is where.
+    using listen_function = std::function<std::unique_ptr<listener>(const endpoint&)>;
+
+    scripted_server(scripted_ensemble& ensemble, const endpoint& at, listen_function listen);
+    /// In a simulated world.
+    scripted_server(scripted_ensemble& ensemble, world& in, const endpoint& at);
+    ~scripted_server();
+    scripted_server(const scripted_server&) = delete;
+    scripted_server& operator=(const scripted_server&) = delete;
+
+    endpoint local() const;
+
+    /// The process dies: nobody listens, all its connections are closed. Sessions live on.
+    void kill();
+    /// Listens again, at the same place.
+    void restart();
+    /// Stands still, as after SIGSTOP: accepts, reads and writes nothing, until `resume`.
+    void pause();
+    void resume();
+
+    using frame_hook = std::function<verdict(const frame_view&)>;
+    /// Is asked for every frame, in both directions, in order.
+    void on_frame(frame_hook hook);
+    /// Lets withheld frames go, in both directions, in order.
+    void release();
+    /// New connections are closed before a byte is read.
+    void close_on_accept(bool yes);
+    /// Writes these bytes, as they are, to every connection.
+    void inject(std::string bytes);
+    /// Closes every connection (EOF for the clients) and goes on listening.
+    void drop_connections();
+
+    /// Ends the session of the whole ensemble: see scripted_ensemble::expire.
+    void expire(std::int64_t session_id);
+
+    const std::vector<request_record>& log() const;
+    void clear_log();
+    std::size_t connections() const;
+    /// Watches set by live connections, over all kinds.
+    std::size_t watches() const;
+
+private:
+    std::shared_ptr<server_core> core_;
+};
+
+}  // namespace coati::testing

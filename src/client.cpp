@@ -1,0 +1,275 @@
+// Handles: making a client, its chroots and options, its session and its time.
+
+#include <coati/client.hpp>
+
+#include "client_requests.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <utility>
+
+namespace coati {
+
+std::string_view name(attempt_step step) noexcept
+{
+    switch (step) {
+    case attempt_step::resolve: return "resolve";
+    case attempt_step::connect: return "connect";
+    case attempt_step::handshake: return "handshake";
+    }
+    return "unknown";
+}
+
+namespace detail {
+
+std::shared_ptr<engine_base> base_of(const scope& s) noexcept
+{
+    return s.core;
+}
+
+engine_base& base_ref(const scope& s) noexcept
+{
+    return *s.core;
+}
+
+operation_id start_request(pending_base& op)
+{
+    return engine_of(op).submit(op);
+}
+
+namespace {
+
+operation_id start_run(pending_base& op)
+{
+    return engine_of(op).start_run(op);
+}
+operation_id start_close(pending_base& op)
+{
+    return engine_of(op).start_close(op);
+}
+operation_id start_connected(pending_base& op)
+{
+    return engine_of(op).start_connected(op);
+}
+operation_id start_sleep(pending_base& op)
+{
+    return engine_of(op).start_sleep(op);
+}
+
+operation<void> session_call(const scope_ptr& owner, start_fn start, std::int64_t argument = 0)
+{
+    operation_state<void> state;
+    state.owner = owner;
+    state.start = start;
+    state.argument = argument;
+    return operation<void>(std::move(state));
+}
+
+operation_id start_next_state(pending_base& op)
+{
+    const auto observer = std::static_pointer_cast<state_observer>(op.target);
+    engine& core = engine_of(op);
+    auto& typed = static_cast<pending_op<state_change>&>(op);
+    if (core.is_shut()) {
+        op.discard();
+    } else if (auto next = observer->log.pop()) {
+        core.complete_later(typed, result<state_change>(*next));
+    } else if (observer->ended) {
+        core.refuse(op, error(errc::closed));
+    } else if (core.is_parked(observer->waiter)) {
+        core.refuse(op, error(errc::already_waiting));
+    } else {
+        return observer->waiter = core.park(op);
+    }
+    return 0;
+}
+
+/// Runs on the engine's executor, now if that is here.
+template <class F>
+void on_engine(engine& core, F f)
+{
+    if (core.on_executor()) {
+        f();
+    } else {
+        asio::post(core.executor(), std::move(f));
+    }
+}
+
+/// What all handles of a client share: the end of the last one ends its state streams.
+std::shared_ptr<const void> handle_token(const std::shared_ptr<engine>& core)
+{
+    return {core.get(), [weak = std::weak_ptr(core)](const void*) {
+                if (const auto alive = weak.lock()) {
+                    on_engine(*alive, [alive] { alive->last_handle_gone(); });
+                }
+            }};
+}
+
+scope_ptr first_scope(boost::asio::any_io_executor ex, bool is_serial, config&& settings,
+                      std::shared_ptr<transport>&& world)
+{
+    auto first = std::make_shared<scope>();
+    first->chroot = settings.chroot == "/" ? std::string() : settings.chroot;
+    first->core = engine::make(std::move(ex), is_serial, std::move(settings), std::move(world));
+    first->handle = handle_token(first->core);
+    return first;
+}
+
+}  // namespace
+
+client pinned_to_next_session(const client& of)
+{
+    auto pinned = std::make_shared<scope>(*of.scope());
+    pinned->pinned = std::make_shared<session_life>();
+    return client(std::move(pinned));
+}
+
+}  // namespace detail
+
+client::client(boost::asio::any_io_executor ex, config settings, std::shared_ptr<transport> world)
+    : scope_(detail::first_scope(std::move(ex), false, std::move(settings), std::move(world)))
+{
+}
+
+client::client(serial ex, config settings, std::shared_ptr<transport> world)
+    : scope_(detail::first_scope(std::move(ex.executor), true, std::move(settings),
+                                 std::move(world)))
+{
+}
+
+// --- the session -------------------------------------------------------------------------------------
+
+operation<void> client::run() const
+{
+    return detail::session_call(scope_, &detail::start_run);
+}
+
+operation<void> client::close() const
+{
+    return detail::session_call(scope_, &detail::start_close);
+}
+
+operation<void> client::connected() const
+{
+    return detail::session_call(scope_, &detail::start_connected);
+}
+
+state_stream client::states() const
+{
+    auto observer = std::make_shared<detail::state_observer>();
+    observer->core = scope_->core;
+    detail::on_engine(*scope_->core,
+                      [core = scope_->core, observer] { core->observe(observer); });
+    return state_stream(std::move(observer));
+}
+
+session_info client::session() const
+{
+    return scope_->pinned ? scope_->pinned->info : scope_->core->life().info;
+}
+
+session_credentials client::credentials() const
+{
+    const auto& life = scope_->pinned ? *scope_->pinned : scope_->core->life();
+    session_credentials mine = life.credentials;
+    if (&life == &scope_->core->life() && mine.id != 0 && !life.ended) {
+        mine.last_zxid = scope_->core->last_zxid();
+    }
+    return mine;
+}
+
+bool client::is_connected() const
+{
+    return scope_->core->is_connected();
+}
+
+std::vector<attempt> client::last_attempts() const
+{
+    return scope_->core->last_attempts();
+}
+
+// --- time --------------------------------------------------------------------------------------------
+
+operation<void> client::sleep_for(duration how_long) const
+{
+    return detail::session_call(scope_, &detail::start_sleep, how_long.count());
+}
+
+time_point client::now() const
+{
+    return scope_->core->world().now();
+}
+
+// --- handles -----------------------------------------------------------------------------------------
+
+client client::chroot(std::string prefix) const
+{
+    auto child = std::make_shared<detail::scope>(*scope_);
+    if (wire::validate_path(prefix) != wire::path_error::none) {
+        child->is_invalid = true;
+    } else if (prefix != "/") {
+        child->chroot += prefix;
+    }
+    return client(std::move(child));
+}
+
+client client::with(options changed) const
+{
+    auto child = std::make_shared<detail::scope>(*scope_);
+    child->timeout = changed.timeout;
+    child->fail_fast = changed.fail_fast;
+    return client(std::move(child));
+}
+
+const std::string& client::chroot() const noexcept
+{
+    return scope_->chroot;
+}
+
+const boost::asio::any_io_executor& client::get_executor() const noexcept
+{
+    return scope_->core->executor();
+}
+
+// --- state streams -----------------------------------------------------------------------------------
+
+namespace {
+
+void drop(std::shared_ptr<detail::state_observer>&& observer) noexcept
+{
+    if (!observer) {
+        return;
+    }
+    if (const auto core = observer->core.lock()) {
+        detail::on_engine(*core, [core, observer] { core->stop_observing(observer); });
+    }
+}
+
+}  // namespace
+
+state_stream& state_stream::operator=(state_stream&& other) noexcept
+{
+    if (this != &other) {
+        drop(std::exchange(observer_, std::move(other.observer_)));
+    }
+    return *this;
+}
+
+state_stream::~state_stream()
+{
+    drop(std::move(observer_));
+}
+
+operation<state_change> state_stream::next() const
+{
+    // A scope of its own: a stream is no handle, its end comes with the last of them.
+    auto owner = std::make_shared<detail::scope>();
+    owner->core = observer_->core.lock();
+    detail::operation_state<state_change> state;
+    state.owner = std::move(owner);
+    state.start = &detail::start_next_state;
+    state.target = observer_;
+    return operation<state_change>(std::move(state));
+}
+
+}  // namespace coati

@@ -1,0 +1,369 @@
+// The reconnect coroutine. It owns the session's credentials as its own local state, replays them to
+// one server after another, and puts every ending through one classification (coati/errc.hpp).
+
+#include "engine.hpp"
+
+#include "transport_ops.hpp"
+
+#include <coati/wire/frame.hpp>
+#include <coati/wire/header.hpp>
+#include <coati/wire/jute.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <tuple>
+#include <variant>
+
+namespace coati::detail {
+
+namespace {
+
+using namespace asio::experimental::awaitable_operators;
+
+/// Accepts every type of cancellation and passes it on as terminal, the only one that all operations
+/// know. For the root of a spawned coroutine.
+struct any_to_terminal {
+    asio::cancellation_type operator()(asio::cancellation_type type) const noexcept
+    {
+        return type == asio::cancellation_type::none ? type : asio::cancellation_type::terminal;
+    }
+};
+
+template <class... Endings>
+ending first_of(const std::variant<Endings...>& of)
+{
+    return std::visit([](const ending& e) { return e; }, of);
+}
+
+/// Runs an operation against a deadline; a deadline that passes is `timed_out` as the system says it.
+template <class Value, class Op>
+asio::awaitable<std::pair<error_code, Value>> bounded(transport& on, time_point deadline, Op op)
+{
+    auto both = asio::experimental::make_parallel_group(std::move(op), sleep_until(on, deadline));
+    auto done = co_await both.async_wait(asio::experimental::wait_for_one(), asio::deferred);
+    auto& [order, ec, value, timer_ec] = done;
+    // A completion that lost the race by a hair still counts as late: deadlines are checked again.
+    if (order[0] == 1 && !timer_ec && ec == asio::error::operation_aborted) {
+        ec = asio::error::timed_out;
+    }
+    co_return std::pair<error_code, Value>(ec, std::move(value));
+}
+
+/// The beginning of what a stranger said, for the message.
+std::string printable(std::string_view bytes)
+{
+    std::string text;
+    for (const char c : bytes.substr(0, 24)) {
+        text += std::isprint(static_cast<unsigned char>(c)) != 0 ? c : '.';
+    }
+    return text;
+}
+
+session_state state_after(errc code) noexcept
+{
+    switch (code) {
+    case errc::session_expired:
+    case errc::session_id_changed:
+    case errc::session_stolen: return session_state::expired;
+    case errc::auth_failed:
+    case errc::session_closed_require_sasl_auth: return session_state::auth_failed;
+    default: return session_state::closed;
+    }
+}
+
+}  // namespace
+
+asio::awaitable<result<void>> engine::run(std::shared_ptr<engine> self)
+{
+    co_await asio::this_coro::reset_cancellation_state(any_to_terminal{});
+    ending why{errc::session_dropped, {}};
+    try {
+        auto ended = co_await (self->hold_session() || self->until_closed() ||
+                               self->until_unreachable());
+        why = first_of(ended);
+    } catch (...) {
+        // Cancelled. With all operands cancelled the operator throws a type of its own, so this one
+        // ending for every path catches everything.
+    }
+    co_return self->finish(why);
+}
+
+void engine::begin(std::shared_ptr<session_life> life)
+{
+    life_ = std::move(life);
+    life_->begun = true;
+    running_ = true;
+    established_ = false;
+    closing_ = close_confirmed_ = close_sent_ = false;
+    close_requested_.reset();
+    output_ready_.reset();
+    pace_ = protocol::reconnect_pace();
+    addresses_.clear();
+    attempts_.clear();
+}
+
+// The promised order: the reason is fixed, every pending request completes with it, waiting closes,
+// then run itself.
+result<void> engine::finish(const ending& why)
+{
+    const error reason = why.as_error();
+    running_ = connected_ = false;
+    life_->ended = reason;
+    last_ending_ = reason;
+    run_id_ = 0;
+    set_state(state_after(why.code));
+    exchange_.fail_all(reason);
+    watches_.end_all(reason);
+    end_waiters(connected_waiters_, reason);
+    const bool in_order = why.code == errc::closed;
+    end_waiters(close_waiters_, in_order ? std::nullopt : std::optional(reason));
+    if (in_order || why.code == errc::close_unconfirmed) {
+        return success();
+    }
+    return reason;
+}
+
+asio::awaitable<ending> engine::hold_session()
+{
+    session_credentials mine = config_.session.value_or(session_credentials());
+    exchange_.set_last_zxid(mine.last_zxid);
+    established_ = mine.id != 0;
+    for (;;) {
+        co_await pause();
+        auto connection = co_await connect_next();
+        if (!connection) {
+            pace_.on_attempt_failed();
+            continue;
+        }
+        const ending refused = co_await shake_hands(*connection, mine);
+        if (classify(refused.code) == disposition::session_over) {
+            co_return refused;
+        }
+        if (refused.code != errc::no_result) {
+            pace_.on_attempt_failed();
+            continue;
+        }
+        const ending lost = co_await serve(*connection);
+        connection.reset();  // nothing goes out on an old connection once the session may move
+        mine.last_zxid = life_->credentials.last_zxid = exchange_.last_zxid();
+        pace_.on_lost(transport_->now(), life_->info.negotiated_timeout);
+        if (classify(lost.code) == disposition::session_over) {
+            co_return lost;
+        }
+        set_state(session_state::disconnected);
+        exchange_.on_lost(lost.as_error());
+        if (close_sent_) {
+            co_return ending{errc::close_unconfirmed, lost.cause};
+        }
+    }
+}
+
+// Bounds a close in every phase: a session that was never established has nothing to close.
+asio::awaitable<ending> engine::until_closed()
+{
+    auto requested = close_requested_.wait();
+    const auto [cancelled] = co_await std::move(requested)(asio::as_tuple(asio::deferred));
+    if (cancelled) {
+        co_return ending{errc::session_dropped, {}};
+    }
+    if (!established_) {
+        co_return ending{errc::closed, {}};
+    }
+    auto bound = sleep_until(*transport_, transport_->now() + config_.close_wait);
+    const auto [stopped] = co_await std::move(bound)(asio::as_tuple(asio::deferred));
+    co_return ending{stopped ? errc::session_dropped : errc::close_unconfirmed, {}};
+}
+
+// Ends a session that could not be established in time.
+asio::awaitable<ending> engine::until_unreachable()
+{
+    if (config_.connect_deadline) {
+        auto limit = sleep_until(*transport_, transport_->now() + *config_.connect_deadline);
+        const auto [cancelled] = co_await std::move(limit)(asio::as_tuple(asio::deferred));
+        if (!cancelled && life_->info.id == 0) {
+            co_return ending{errc::no_server_reachable, {}};
+        }
+    }
+    auto for_ever = never_.wait();
+    co_await std::move(for_ever)(asio::as_tuple(asio::deferred));
+    co_return ending{errc::session_dropped, {}};  // cancelled
+}
+
+asio::awaitable<void> engine::pause()
+{
+    const duration delay = pace_.next_delay(transport_->random(), order_.size(),
+                                            config_.reconnect_spread, session_timeout());
+    if (delay == duration::zero()) {
+        co_return;
+    }
+    set_state(session_state::disconnected);
+    auto sleep = sleep_until(*transport_, transport_->now() + delay);
+    co_await std::move(sleep)(asio::as_tuple(asio::deferred));
+}
+
+duration engine::session_timeout() const noexcept
+{
+    return life_->info.negotiated_timeout > duration::zero() ? life_->info.negotiated_timeout
+                                                             : config_.session_timeout;
+}
+
+// Names are resolved anew each round; every address of a name is an attempt of its own.
+asio::awaitable<std::optional<endpoint>> engine::next_endpoint(time_point deadline)
+{
+    if (addresses_.empty()) {
+        target_ = order_.next();
+        where_ = endpoint{};
+        auto look_up = resolve(*transport_, target_.host, target_.port);
+        auto found = co_await bounded<std::vector<endpoint>>(*transport_, deadline,
+                                                             std::move(look_up));
+        if (found.first || found.second.empty()) {
+            note_attempt(attempt_step::resolve, {errc::resolve_failed, found.first}, {});
+            co_return std::nullopt;
+        }
+        addresses_ = std::move(found.second);
+        auto random = [this] { return transport_->random(); };
+        if (config_.shuffle_servers) {
+            protocol::shuffle(std::span(addresses_), random);
+        } else {
+            std::reverse(addresses_.begin(), addresses_.end());  // taken from the back
+        }
+    }
+    endpoint next = std::move(addresses_.back());
+    addresses_.pop_back();
+    co_return next;
+}
+
+asio::awaitable<std::unique_ptr<stream>> engine::connect_next()
+{
+    set_state(session_state::connecting);
+    const duration budget = protocol::connect_timeout(config_, order_.size(), session_timeout());
+    attempt_deadline_ = transport_->now() + budget;
+    auto next = co_await next_endpoint(attempt_deadline_);
+    if (!next) {
+        co_return nullptr;
+    }
+    where_ = *next;
+    auto dial = connect(*transport_, where_);
+    auto dialled = co_await bounded<std::unique_ptr<stream>>(*transport_, attempt_deadline_,
+                                                             std::move(dial));
+    if (dialled.first) {
+        const bool late = dialled.first == asio::error::timed_out;
+        note_attempt(attempt_step::connect,
+                     {late ? errc::connect_timed_out : errc::connect_failed, dialled.first}, {});
+        co_return nullptr;
+    }
+    co_return std::move(dialled.second);
+}
+
+asio::awaitable<ending> engine::shake_hands(stream& on, session_credentials& mine)
+{
+    set_state(session_state::associating);
+    wire::connect_request hello;
+    hello.last_zxid_seen = exchange_.last_zxid();
+    // Always what the user asked for: the last negotiated value would ratchet down and never up.
+    hello.timeout_ms = static_cast<std::int32_t>(
+        std::min<std::int64_t>(config_.session_timeout.count(), INT32_MAX));
+    hello.session_id = mine.id;
+    const std::string no_password(16, '\0');
+    hello.password = mine.id == 0 ? std::string_view(no_password) : std::string_view(mine.password);
+    std::string frame;
+    const std::size_t at = wire::open_frame(frame);
+    wire::encode(frame, hello);
+    wire::close_frame(frame, at);
+    auto send = write_all(on, asio::buffer(frame));
+    const auto sent = co_await bounded<std::size_t>(*transport_, attempt_deadline_, std::move(send));
+    if (sent.first) {
+        const bool late = sent.first == asio::error::timed_out;
+        const ending why{late ? errc::handshake_timed_out : errc::handshake_refused, sent.first};
+        note_attempt(attempt_step::handshake, why, {});
+        co_return why;
+    }
+    co_return co_await read_connect_response(on, mine);
+}
+
+asio::awaitable<ending> engine::read_connect_response(stream& on, session_credentials& mine)
+{
+    // A ConnectResponse has 36 or 37 bytes; room is left for longer passwords of later servers.
+    constexpr std::size_t longest = 1024;
+    in_begin_ = in_end_ = skip_ = 0;
+    for (;;) {
+        const auto scan = wire::next_frame({in_.data(), in_end_}, longest);
+        if (scan.status == wire::frame_scan::status::malformed) {
+            const ending why{errc::not_zookeeper, {}};
+            note_attempt(attempt_step::handshake, why, printable({in_.data(), in_end_}));
+            co_return why;
+        }
+        if (scan.status == wire::frame_scan::status::complete) {
+            in_begin_ = scan.consumed;
+            co_return accept_session(scan.payload, mine);
+        }
+        auto more = read_some(on, room_to_read());
+        const auto got = co_await bounded<std::size_t>(*transport_, attempt_deadline_, std::move(more));
+        if (got.first) {
+            const bool late = got.first == asio::error::timed_out;
+            const ending why{late ? errc::handshake_timed_out : errc::handshake_refused, got.first};
+            note_attempt(attempt_step::handshake, why, {});
+            co_return why;
+        }
+        in_end_ += got.second;
+    }
+}
+
+ending engine::accept_session(std::string_view payload, session_credentials& mine)
+{
+    wire::reader in(payload);
+    wire::connect_response answer;
+    ending why;
+    if (!wire::decode(in, answer)) {
+        why.code = errc::not_zookeeper;
+    } else if (answer.timeout_ms <= 0 || answer.session_id == 0) {
+        why.code = errc::session_expired;
+    } else if (mine.id != 0 && answer.session_id != mine.id) {
+        why.code = errc::session_id_changed;  // the old one is gone, and its ephemerals with it
+    }
+    if (why.code != errc::no_result) {
+        note_attempt(attempt_step::handshake, why, {});
+        return why;
+    }
+    mine.id = answer.session_id;
+    mine.password.assign(answer.password);
+    established_ = true;
+    life_->credentials = mine;
+    life_->info.id = mine.id;
+    life_->info.negotiated_timeout = std::chrono::milliseconds(answer.timeout_ms);
+    life_->info.server = where_;
+    order_.on_connected();
+    addresses_.clear();
+    pace_.on_established(transport_->now());
+    return why;
+}
+
+void engine::note_attempt(attempt_step step, const ending& why, std::string_view detail)
+{
+    std::string text;
+    text.append(name(step)).append(" ").append(target_.host).append(":");
+    text.append(std::to_string(target_.port));
+    if (!where_.address.empty() && where_.address != target_.host) {
+        text.append(" (").append(to_string(where_)).append(")");
+    }
+    text.append(": ").append(why.as_error().message());
+    if (!detail.empty()) {
+        text.append(", it said \"").append(detail).append("\"");
+    }
+    attempt made(target_, step, why.as_error(), std::move(text));
+    const auto same = std::find_if(attempts_.begin(), attempts_.end(),
+                                   [&](const attempt& a) { return a.server == target_; });
+    if (same != attempts_.end()) {
+        *same = std::move(made);
+    } else {
+        attempts_.push_back(std::move(made));
+    }
+}
+
+}  // namespace coati::detail

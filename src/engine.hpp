@@ -1,0 +1,226 @@
+// The engine of one client: floors 1 and 2 tied together by the reconnect coroutine.
+//
+//   engine.cpp         run -> hold_session -> connect, shake hands, serve, classify, again
+//   engine_serve.cpp   one connection: reader, writer and clock
+//   engine_calls.cpp   what handles ask for: submit, cancel, close, sleeps, watches, states
+//
+// Knows no operation's meaning: requests are bytes, replies go to whoever asked. Everything runs on one
+// executor, hence no lock. Nothing here is visible to users.
+#pragma once
+
+#include "alarm.hpp"
+#include "parking.hpp"
+#include "wake_up.hpp"
+
+#include <coati/config.hpp>
+#include <coati/detail/pending_op.hpp>
+#include <coati/protocol/back_off.hpp>
+#include <coati/protocol/deadlines.hpp>
+#include <coati/protocol/exchange.hpp>
+#include <coati/protocol/servers.hpp>
+#include <coati/protocol/state_log.hpp>
+#include <coati/protocol/watch_table.hpp>
+#include <coati/session.hpp>
+#include <coati/transport.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/execution_context.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace coati::detail {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+/// How a coroutine of the engine ended. Default-constructible, as Asio's combinators need it.
+struct ending {
+    errc code = errc::no_result;
+    error_code cause;
+
+    error as_error(fate what = fate::not_applied) const noexcept { return {code, what, cause}; }
+};
+
+/// One reader of the session's state.
+class state_observer {
+public:
+    protocol::state_log log;
+    operation_id waiter = 0;
+    std::weak_ptr<engine> core;
+    bool ended = false;
+};
+
+template <class T>
+class later;
+
+class engine final : public engine_base {
+public:
+    static std::shared_ptr<engine> make(asio::any_io_executor ex, bool is_serial, config settings,
+                                        std::shared_ptr<transport> world);
+    engine(config settings, std::shared_ptr<transport> world);
+    ~engine() override;
+
+    // --- what handles ask for (engine_calls.cpp), on the executor ------------------------------
+
+    operation_id submit(pending_base& op);
+    /// A request of our own that nobody waits for.
+    void submit_silently(protocol::request& what);
+    operation_id park(pending_base& op, parked_kind kind = parked_kind::waiting);
+    /// Completes the operation in a turn of its own: nothing completes inside its initiation.
+    void refuse(pending_base& op, const error& why);
+    template <class T>
+    void complete_later(pending_op<T>& op, result<T> value)
+    {
+        asio::post(executor_, later<T>(op, std::move(value)));
+    }
+    template <class T>
+    pending_op<T>* take_parked(operation_id id)
+    {
+        return parking_.take_as<T>(id);
+    }
+    bool is_parked(operation_id id) const { return parking_.contains(id); }
+    void cancel(operation_id which, errc why) override;
+    void forget_timer(time_point when, operation_id which) noexcept override;
+
+    operation_id start_run(pending_base& op);
+    operation_id start_close(pending_base& op);
+    operation_id start_connected(pending_base& op);
+    operation_id start_sleep(pending_base& op);
+
+    void observe(std::shared_ptr<state_observer> observer);
+    void stop_observing(const std::shared_ptr<state_observer>& observer) noexcept;
+    void last_handle_gone();
+
+    // --- looking -----------------------------------------------------------------------------------
+
+    const config& settings() const noexcept { return config_; }
+    transport& world() noexcept { return *transport_; }
+    protocol::watch_table& watches() noexcept { return watches_; }
+    protocol::exchange& requests() noexcept { return exchange_; }
+    bool is_connected() const noexcept { return connected_; }
+    bool is_shut() const noexcept { return shut_; }
+    const session_life& life() const noexcept { return *life_; }
+    const std::vector<attempt>& last_attempts() const noexcept { return attempts_; }
+    std::int64_t last_zxid() const noexcept { return exchange_.last_zxid(); }
+
+    /// The execution context is going away: every parked handler dies uncalled.
+    void shut_down() noexcept;
+
+private:
+    // --- the reconnect coroutine (engine.cpp) ----------------------------------------------------
+    static asio::awaitable<result<void>> run(std::shared_ptr<engine> self);
+    void begin(std::shared_ptr<session_life> life);
+    result<void> finish(const ending& why);
+    asio::awaitable<ending> hold_session();
+    asio::awaitable<ending> until_closed();
+    asio::awaitable<ending> until_unreachable();
+    asio::awaitable<void> pause();
+    duration session_timeout() const noexcept;
+    asio::awaitable<std::optional<endpoint>> next_endpoint(time_point deadline);
+    asio::awaitable<std::unique_ptr<stream>> connect_next();
+    asio::awaitable<ending> shake_hands(stream& on, session_credentials& mine);
+    asio::awaitable<ending> read_connect_response(stream& on, session_credentials& mine);
+    ending accept_session(std::string_view payload, session_credentials& mine);
+    void note_attempt(attempt_step step, const ending& why, std::string_view detail);
+
+    // --- one connection (engine_serve.cpp) -------------------------------------------------------
+    asio::awaitable<ending> serve(stream& on);
+    asio::awaitable<ending> reader(stream& on);
+    asio::awaitable<ending> writer(stream& on);
+    asio::awaitable<ending> clock_hand();
+    asio::mutable_buffer room_to_read();
+    std::optional<errc> deliver_frames();
+    std::optional<errc> skip_oversized(std::string_view buffered, std::size_t length);
+
+    // --- bookkeeping (engine_calls.cpp) ------------------------------------------------------------
+    void set_state(session_state to);
+    void wake_writer();
+    void set_timer(pending_base& op, operation_id id);
+    void arm_alarm();
+    void on_alarm();
+    void end_waiters(std::vector<operation_id>& ids, const std::optional<error>& why);
+
+    config config_;
+    std::shared_ptr<transport> transport_;
+
+    // Sessions.
+    std::shared_ptr<session_life> life_;     // the newest; never null
+    std::optional<error> last_ending_;       // of the run before; empty before the first
+    bool running_ = false;
+    bool connected_ = false;
+    bool established_ = false;               // in this run, at least once
+    bool shut_ = false;
+    session_state state_ = session_state::disconnected;
+    std::vector<std::shared_ptr<state_observer>> observers_;
+    asio::cancellation_signal stop_run_;
+    operation_id run_id_ = 0;
+
+    // Closing.
+    bool closing_ = false;
+    bool close_confirmed_ = false;
+    bool close_sent_ = false;                // and its answer lost: the session must not come back
+    friend class close_request;
+
+    // Reaching a server.
+    protocol::server_order order_;
+    protocol::reconnect_pace pace_;
+    server_address target_;
+    endpoint where_;
+    std::vector<endpoint> addresses_;        // of target_, still to be tried
+    std::vector<attempt> attempts_;          // the last at each server
+    time_point attempt_deadline_ = never;
+
+    // The connection.
+    protocol::exchange exchange_;
+    protocol::watch_table watches_;
+    protocol::deadlines deadlines_;
+    std::vector<char> in_;
+    std::size_t in_begin_ = 0;
+    std::size_t in_end_ = 0;
+    std::size_t skip_ = 0;                   // bytes of an oversized frame still to be dropped
+    std::string out_;
+    bool delivering_ = false;
+    bool flush_posted_ = false;
+    wake_up output_ready_;
+    wake_up close_requested_;
+    wake_up never_;                            // is not set: what waits on it waits for its cancellation
+
+    parking parking_;
+    alarm alarm_;
+    std::vector<operation_id> close_waiters_;
+    std::vector<operation_id> connected_waiters_;
+};
+
+/// A completion in a turn of its own; an uncalled one discards its operation.
+template <class T>
+class later {
+public:
+    later(pending_op<T>& op, result<T>&& value) : op_(&op), value_(std::move(value)) {}
+    later(later&& other) noexcept
+        : op_(std::exchange(other.op_, nullptr)), value_(std::move(other.value_))
+    {
+    }
+    later& operator=(later&&) = delete;
+    ~later()
+    {
+        if (op_ != nullptr) {
+            op_->discard();
+        }
+    }
+    void operator()() { std::exchange(op_, nullptr)->deliver(std::move(value_)); }
+
+private:
+    pending_op<T>* op_;
+    result<T> value_;
+};
+
+inline engine& engine_of(const pending_base& op) noexcept
+{
+    return *op.owner->core;
+}
+
+}  // namespace coati::detail

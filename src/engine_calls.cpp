@@ -1,0 +1,431 @@
+// What handles ask of the engine: submit, cancel, run, close, sleeps, state streams. No coroutines here.
+
+#include "engine.hpp"
+#include "service.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace coati::detail {
+
+namespace {
+
+using any_strand = asio::strand<asio::any_io_executor>;
+using io_strand = asio::strand<asio::io_context::executor_type>;
+
+template <class Strand>
+bool is_on(const asio::any_io_executor& ex)
+{
+    return ex.target<Strand>()->running_in_this_thread();
+}
+
+auto random_of(transport& world)
+{
+    return [&world] { return world.random(); };
+}
+
+}  // namespace
+
+/// The request that ends the session on the server. Its answer is the confirmation that close waits for.
+class close_request final : public protocol::request {
+public:
+    explicit close_request(engine& core) : core_(core)
+    {
+        op = wire::op_code::close_session;
+        mutates = true;
+    }
+    void on_reply(const protocol::reply& r) override
+    {
+        core_.close_confirmed_ = r.err == 0;
+        delete this;
+    }
+    void on_error(const error& e) override
+    {
+        // Once it has been handed to the kernel the session is lost and must not be taken up again:
+        // a late close through the old server ends it even after a move.
+        core_.close_sent_ = e.fate() == fate::maybe_applied;
+        delete this;
+    }
+    void discard() noexcept override { delete this; }
+
+private:
+    engine& core_;  // owns the exchange that owns this
+};
+
+// --- making and ending the engine ------------------------------------------------------------------
+
+engine::engine(config settings, std::shared_ptr<transport> world)
+    : config_(std::move(settings)),
+      transport_(std::move(world)),
+      life_(std::make_shared<session_life>()),
+      order_(config_.servers, config_.shuffle_servers, random_of(*transport_))
+{
+}
+
+engine::~engine() = default;
+
+std::shared_ptr<engine> engine::make(asio::any_io_executor ex, bool is_serial, config settings,
+                                     std::shared_ptr<transport> world)
+{
+    if (!world) {
+        world = make_tcp_transport(ex);
+    }
+    auto made = std::make_shared<engine>(std::move(settings), std::move(world));
+    if (is_serial) {
+        made->executor_ = ex;
+    } else if (ex.target<any_strand>() != nullptr) {
+        made->executor_ = ex;
+        made->here_ = &is_on<any_strand>;
+    } else if (ex.target<io_strand>() != nullptr) {
+        made->executor_ = ex;
+        made->here_ = &is_on<io_strand>;
+    } else {
+        made->executor_ = asio::make_strand(ex);
+        made->here_ = &is_on<any_strand>;
+    }
+    for (wake_up* each : {&made->output_ready_, &made->close_requested_, &made->never_}) {
+        each->use(made->executor_);
+    }
+    asio::use_service<parked_service>(asio::query(ex, asio::execution::context)).add(made);
+    return made;
+}
+
+void engine::shut_down() noexcept
+{
+    shut_ = true;
+    here_ = nullptr;  // no executor is left to ask: every caller may, and finds nothing
+    for (wake_up* each : {&output_ready_, &close_requested_, &never_}) {
+        each->shut_down();
+    }
+    exchange_.discard_all();
+    parking_.discard_all();
+    alarm_.clear();
+    // A strand must not outlive its context.
+    executor_ = asio::any_io_executor();
+}
+
+// --- requests ------------------------------------------------------------------------------------
+
+operation_id engine::submit(pending_base& op)
+{
+    if (shut_) {
+        op.discard();
+        return 0;
+    }
+    if (op.refused != errc{0}) {
+        refuse(op, error(op.refused, fate::not_sent));
+        return 0;
+    }
+    const session_life* const pinned = op.owner->pinned.get();
+    if (pinned != nullptr && pinned->ended) {
+        refuse(op, pinned->ended->with_fate(fate::not_sent));
+        return 0;
+    }
+    if (closing_ && running_) {
+        refuse(op, error(errc::closed, fate::not_sent));
+        return 0;
+    }
+    const bool awaits_its_run = pinned != nullptr && !pinned->begun;
+    if (!running_ && last_ending_ && !awaits_its_run) {
+        refuse(op, last_ending_->with_fate(fate::not_sent));
+        return 0;
+    }
+    if (op.fail_fast && !connected_) {
+        refuse(op, error(errc::connection_loss, fate::not_sent));
+        return 0;
+    }
+    const operation_id id = exchange_.submit(op);
+    if (op.timeout > duration::zero()) {
+        set_timer(op, id);
+    }
+    wake_writer();
+    return id;
+}
+
+void engine::submit_silently(protocol::request& what)
+{
+    exchange_.submit(what);
+    wake_writer();
+}
+
+// Inside the read loop requests only queue up: the reader wakes the writer once, after the last frame.
+// Elsewhere one posted wake-up a turn gathers a burst into one write.
+void engine::wake_writer()
+{
+    if (!connected_ || delivering_ || flush_posted_) {
+        return;
+    }
+    flush_posted_ = true;
+    asio::post(executor_, [self = std::static_pointer_cast<engine>(shared_from_this())] {
+        self->flush_posted_ = false;
+        if (self->connected_ && self->exchange_.has_output()) {
+            self->output_ready_.set();
+        }
+    });
+}
+
+void engine::cancel(operation_id which, errc why)
+{
+    if ((which & parking::mark) == 0) {
+        exchange_.abandon(which, why);
+        return;
+    }
+    if (parking_.kind_of(which) == parked_kind::running) {
+        stop_run_.emit(asio::cancellation_type::terminal);
+        return;
+    }
+    if (pending_base* const op = parking_.take(which)) {
+        op->on_error(error(why, fate::not_sent));
+    }
+}
+
+void engine::refuse(pending_base& op, const error& why)
+{
+    struct refusal {
+        pending_base* op;
+        error why;
+        refusal(pending_base& o, const error& e) : op(&o), why(e) {}
+        refusal(refusal&& other) noexcept : op(std::exchange(other.op, nullptr)), why(other.why) {}
+        ~refusal()
+        {
+            if (op != nullptr) {
+                op->discard();
+            }
+        }
+        void operator()() { std::exchange(op, nullptr)->on_error(why); }
+    };
+    asio::post(executor_, refusal(op, why));
+}
+
+operation_id engine::park(pending_base& op, parked_kind kind)
+{
+    if (shut_) {
+        op.discard();
+        return 0;
+    }
+    const operation_id id = parking_.park(op, kind);
+    if (op.timeout > duration::zero()) {
+        set_timer(op, id);
+    }
+    return id;
+}
+
+// --- time --------------------------------------------------------------------------------------------
+
+void engine::set_timer(pending_base& op, operation_id id)
+{
+    const time_point now = transport_->now();
+    op.deadline = op.timeout < never - now ? now + op.timeout : never;
+    op.timer = id;
+    alarm_.add(op.deadline, id);
+    arm_alarm();
+}
+
+void engine::forget_timer(time_point when, operation_id which) noexcept
+{
+    alarm_.remove(when, which);
+    if (alarm_.next() == never && alarm_.armed_for != never) {
+        alarm_.armed_for = never;
+        ++alarm_.generation;
+        alarm_.stop.emit(asio::cancellation_type::terminal);
+    }
+}
+
+void engine::arm_alarm()
+{
+    const time_point next = alarm_.next();
+    if (next >= alarm_.armed_for || shut_) {
+        return;  // it wakes early at the worst, and looks again
+    }
+    alarm_.stop.emit(asio::cancellation_type::terminal);
+    alarm_.armed_for = next;
+    const auto generation = ++alarm_.generation;
+    auto wake = [weak = weak_from_this(), generation](error_code) {
+        const auto self = std::static_pointer_cast<engine>(weak.lock());
+        if (self && self->alarm_.generation == generation) {
+            self->on_alarm();
+        }
+    };
+    transport_->sleep_until(
+        next, asio::bind_cancellation_slot(alarm_.stop.slot(),
+                                           asio::bind_executor(executor_, std::move(wake))));
+}
+
+void engine::on_alarm()
+{
+    alarm_.armed_for = never;
+    const time_point now = transport_->now();
+    while (const operation_id id = alarm_.take_due(now)) {
+        if ((id & parking::mark) != 0 && parking_.kind_of(id) == parked_kind::sleeping) {
+            if (auto* const slept = parking_.take_as<void>(id)) {
+                slept->timer = 0;
+                slept->deliver(success());
+            }
+        } else {
+            cancel(id, errc::timed_out);
+        }
+    }
+    arm_alarm();
+}
+
+operation_id engine::start_sleep(pending_base& op)
+{
+    op.timeout = std::max(duration(op.argument), duration(1));
+    return park(op, parked_kind::sleeping);
+}
+
+// --- the session -------------------------------------------------------------------------------------
+
+operation_id engine::start_run(pending_base& op)
+{
+    if (shut_) {
+        op.discard();
+        return 0;
+    }
+    auto life = op.owner->pinned ? op.owner->pinned : std::make_shared<session_life>();
+    if (running_ || life->begun) {
+        const error why = life->ended.value_or(error(errc::already_running, fate::not_sent));
+        if (!life->begun) {
+            life->begun = true;
+            life->ended = why;  // a handle pinned to this attempt must not hang
+        }
+        refuse(op, why);
+        return 0;
+    }
+    begin(std::move(life));
+    const operation_id id = run_id_ = park(op, parked_kind::running);
+    auto self = std::static_pointer_cast<engine>(shared_from_this());
+    auto done = [self, id](std::exception_ptr failed, result<void> ended) {
+        auto* const waiting = self->parking_.take_as<void>(id);
+        if (failed) {
+            self->running_ = false;
+            if (waiting != nullptr) {
+                waiting->discard();
+            }
+            std::rethrow_exception(failed);
+        }
+        if (waiting != nullptr) {
+            waiting->deliver(std::move(ended));
+        }
+    };
+    asio::co_spawn(executor_, run(self),
+                   asio::bind_cancellation_slot(stop_run_.slot(),
+                                                asio::bind_executor(executor_, std::move(done))));
+    return id;
+}
+
+operation_id engine::start_close(pending_base& op)
+{
+    const session_life* const pinned = op.owner->pinned.get();
+    const bool other_session = pinned != nullptr && pinned != life_.get();
+    if (shut_) {
+        op.discard();
+        return 0;
+    }
+    if (!running_ || other_session) {
+        complete_later(static_cast<pending_op<void>&>(op), result<void>(success()));
+        return 0;
+    }
+    if (!std::exchange(closing_, true)) {
+        submit_silently(*new close_request(*this));
+        // In a turn of its own: the run ends in it when there is nothing to close.
+        asio::post(executor_, [self = std::static_pointer_cast<engine>(shared_from_this())] {
+            if (self->closing_) {
+                self->close_requested_.set();
+            }
+        });
+    }
+    const operation_id id = park(op);
+    close_waiters_.push_back(id);
+    return id;
+}
+
+operation_id engine::start_connected(pending_base& op)
+{
+    const session_life* const pinned = op.owner->pinned.get();
+    if (shut_) {
+        op.discard();
+        return 0;
+    }
+    if (pinned != nullptr && pinned->ended) {
+        refuse(op, *pinned->ended);
+        return 0;
+    }
+    if (connected_) {
+        complete_later(static_cast<pending_op<void>&>(op), result<void>(success()));
+        return 0;
+    }
+    const operation_id id = park(op);
+    connected_waiters_.push_back(id);
+    return id;
+}
+
+void engine::end_waiters(std::vector<operation_id>& ids, const std::optional<error>& why)
+{
+    for (const operation_id id : std::exchange(ids, {})) {
+        if (auto* const op = parking_.take_as<void>(id)) {
+            if (why) {
+                op->on_error(*why);
+            } else {
+                op->deliver(success());
+            }
+        }
+    }
+}
+
+// --- state streams -------------------------------------------------------------------------------------
+
+void engine::set_state(session_state to)
+{
+    if (to == state_) {
+        return;
+    }
+    assert(is_legal_transition(state_, to));
+    state_ = to;
+    const state_change change(to, life_->info.id);
+    const auto present = observers_;  // a completion may add or remove one
+    for (const auto& each : present) {
+        each->log.push(change);
+        if (auto* const op = parking_.take_as<state_change>(std::exchange(each->waiter, 0))) {
+            op->deliver(*each->log.pop());
+        }
+    }
+}
+
+void engine::observe(std::shared_ptr<state_observer> observer)
+{
+    if (!shut_) {
+        observer->log.push(state_change(state_, life_->info.id));
+        observers_.push_back(std::move(observer));
+    }
+}
+
+void engine::stop_observing(const std::shared_ptr<state_observer>& observer) noexcept
+{
+    std::erase(observers_, observer);
+    if (auto* const op = parking_.take_as<state_change>(std::exchange(observer->waiter, 0))) {
+        op->on_error(error(errc::cancelled));
+    }
+}
+
+void engine::last_handle_gone()
+{
+    const auto present = std::exchange(observers_, {});
+    for (const auto& each : present) {
+        each->ended = true;
+        if (auto* const op = parking_.take_as<state_change>(std::exchange(each->waiter, 0))) {
+            op->on_error(error(errc::closed));
+        }
+    }
+}
+
+}  // namespace coati::detail

@@ -1,0 +1,197 @@
+// One connection, from its handshake to its loss: reader, writer and clock. When one of them ends, the
+// others are cancelled and joined.
+
+#include "engine.hpp"
+
+#include "transport_ops.hpp"
+
+#include <coati/wire/frame.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <variant>
+
+namespace coati::detail {
+
+namespace {
+
+using namespace asio::experimental::awaitable_operators;
+
+constexpr std::size_t first_read = 4 * 1024;     // an idle session stays small
+constexpr std::size_t largest_read = 64 * 1024;  // one read for many replies
+constexpr std::size_t largest_write = 256 * 1024;
+constexpr std::size_t reply_header_size = 16;
+
+std::size_t big_endian_length(const char* at) noexcept
+{
+    std::uint32_t length = 0;
+    for (int i = 0; i < 4; ++i) {
+        length = length << 8 | static_cast<unsigned char>(at[i]);
+    }
+    return length;
+}
+
+}  // namespace
+
+asio::awaitable<ending> engine::serve(stream& on)
+{
+    // The zxid is taken once, before the first chunk: replies to it would move it on.
+    exchange_.on_connected(
+        watches_.collect(exchange_.last_zxid(), protocol::watch_table::set_watches_chunk));
+    const time_point now = transport_->now();
+    deadlines_.on_connected(now, life_->info.negotiated_timeout);
+    out_.clear();
+    connected_ = true;
+    set_state(session_state::connected);
+    end_waiters(connected_waiters_, std::nullopt);
+    output_ready_.reset();
+    auto ended = co_await (reader(on) || writer(on) || clock_hand());
+    connected_ = false;
+    deadlines_.on_disconnected();
+    co_return std::visit([](const ending& e) { return e; }, ended);
+}
+
+asio::awaitable<ending> engine::reader(stream& on)
+{
+    for (;;) {
+        delivering_ = true;
+        const auto over = deliver_frames();
+        delivering_ = false;
+        if (over) {
+            co_return ending{*over, {}};
+        }
+        if (exchange_.has_output()) {
+            output_ready_.set();  // the writer runs inside: one write for all that this read caused
+        }
+        auto more = read_some(on, room_to_read());
+        const auto [ec, n] = co_await std::move(more)(asio::as_tuple(asio::deferred));
+        if (ec) {
+            const errc code = ec == asio::error::eof ? errc::connection_closed : errc::connection_loss;
+            co_return ending{code, ec};
+        }
+        in_end_ += n;
+    }
+}
+
+// Where the next read goes. Frames that are only half here are moved to the front; the buffer grows for
+// large frames and for busy connections.
+asio::mutable_buffer engine::room_to_read()
+{
+    if (in_begin_ == in_end_) {
+        in_begin_ = in_end_ = 0;
+    }
+    std::size_t wanted = first_read;
+    if (in_end_ - in_begin_ >= 4) {
+        const std::size_t frame = 4 + big_endian_length(in_.data() + in_begin_);
+        if (frame <= config_.max_reply) {
+            // What a length claims is believed only as fast as bytes arrive.
+            wanted = std::max(wanted, std::min(frame, std::max(largest_read, 2 * in_.size())));
+        }
+    }
+    if (in_end_ == in_.size() && in_.size() < largest_read) {
+        wanted = std::max(wanted, std::max(first_read, in_.size() * 2));  // the last read filled it
+    }
+    if (in_begin_ != 0) {
+        std::memmove(in_.data(), in_.data() + in_begin_, in_end_ - in_begin_);
+        in_end_ -= in_begin_;
+        in_begin_ = 0;
+    }
+    if (in_.size() < wanted) {
+        in_.resize(wanted);
+    } else if (in_end_ == 0 && in_.size() > largest_read) {
+        in_.resize(largest_read);  // a large frame has passed
+        in_.shrink_to_fit();
+    }
+    return asio::buffer(in_.data() + in_end_, in_.size() - in_end_);
+}
+
+std::optional<errc> engine::deliver_frames()
+{
+    bool any = false;
+    std::optional<errc> over;
+    for (;;) {
+        const std::size_t skipped = std::min(skip_, in_end_ - in_begin_);
+        skip_ -= skipped;
+        in_begin_ += skipped;
+        const std::string_view buffered(in_.data() + in_begin_, in_end_ - in_begin_);
+        const auto scan = wire::next_frame(buffered, config_.max_reply);
+        if (scan.status == wire::frame_scan::status::need_more) {
+            break;
+        }
+        if (scan.status == wire::frame_scan::status::malformed) {
+            const std::size_t length = big_endian_length(buffered.data());
+            if (length > INT32_MAX) {
+                return errc::malformed_reply;
+            }
+            if (buffered.size() < 4 + reply_header_size) {
+                break;
+            }
+            over = skip_oversized(buffered, length);
+        } else {
+            in_begin_ += scan.consumed;
+            over = exchange_.on_frame(scan.payload, watches_);
+        }
+        any = true;
+        if (over || close_confirmed_) {
+            break;
+        }
+    }
+    if (any) {
+        deadlines_.on_received(transport_->now());
+    }
+    if (close_confirmed_) {
+        return errc::closed;
+    }
+    return over;
+}
+
+// A reply above max_reply: its request fails, the rest of the frame is dropped, the session goes on.
+std::optional<errc> engine::skip_oversized(std::string_view buffered, std::size_t length)
+{
+    skip_ = 4 + length;
+    return exchange_.on_oversized(buffered.substr(4, reply_header_size));
+}
+
+asio::awaitable<ending> engine::writer(stream& on)
+{
+    for (;;) {
+        while (!exchange_.has_output()) {
+            auto woken = output_ready_.wait();
+            co_await std::move(woken)(asio::as_tuple(asio::deferred));
+        }
+        exchange_.take_output(out_, largest_write);
+        if (out_.empty()) {
+            continue;
+        }
+        deadlines_.on_sent(transport_->now());
+        auto send = write_all(on, asio::buffer(out_));
+        const auto [ec, n] = co_await std::move(send)(asio::as_tuple(asio::deferred));
+        exchange_.on_written(n);
+        out_.clear();
+        if (ec) {
+            co_return ending{errc::connection_loss, ec};
+        }
+    }
+}
+
+asio::awaitable<ending> engine::clock_hand()
+{
+    for (;;) {
+        auto sleep = sleep_until(*transport_, deadlines_.next());
+        co_await std::move(sleep)(asio::as_tuple(asio::deferred));
+        const time_point now = transport_->now();
+        if (deadlines_.read_expired(now)) {
+            co_return ending{errc::server_silent, {}};
+        }
+        if (deadlines_.ping_due(now)) {
+            deadlines_.on_sent(now);  // it will be: a blocked writer must not make this loop spin
+            exchange_.queue_ping();
+            output_ready_.set();
+        }
+    }
+}
+
+}  // namespace coati::detail

@@ -1,0 +1,314 @@
+// Order, xids, replay and fate: see the header.
+
+#include <coati/protocol/exchange.hpp>
+
+#include <coati/wire/frame.hpp>
+#include <coati/wire/header.hpp>
+#include <coati/wire/jute.hpp>
+
+#include <cassert>
+#include <utility>
+
+namespace coati::protocol {
+
+namespace {
+
+/// Codes that are about the connection or the session, whatever the request was: they end it.
+std::optional<errc> ending_of(std::int32_t err) noexcept
+{
+    if (err == 0) {
+        return std::nullopt;
+    }
+    const auto code = static_cast<errc>(err);
+    if (classify(code) == disposition::answer) {
+        return std::nullopt;
+    }
+    return code;
+}
+
+}  // namespace
+
+ticket exchange::submit(request& what)
+{
+    slots_.push_back(slot{&what, 0, 0});
+    ++waiting_;
+    return first_ + slots_.size() - 1;
+}
+
+request_state exchange::state_of(ticket which) const noexcept
+{
+    const ticket index = which - first_;
+    if (which < first_ || index >= slots_.size()) {
+        return request_state::done;
+    }
+    const slot& s = slots_[index];
+    if (s.what == nullptr) {
+        return s.xid != 0 ? request_state::abandoned : request_state::done;
+    }
+    if (index >= staged_) {
+        return request_state::waiting;
+    }
+    return s.end <= written_ ? request_state::written : request_state::staged;
+}
+
+fate exchange::fate_of(const slot& s, bool staged) const noexcept
+{
+    if (!staged) {
+        return fate::not_sent;
+    }
+    if (!s.what->mutates) {
+        return fate::not_applied;
+    }
+    return s.end <= written_ ? fate::maybe_applied : fate::not_sent;
+}
+
+bool exchange::abandon(ticket which, errc code)
+{
+    const ticket index = which - first_;
+    if (which < first_ || index >= slots_.size() || slots_[index].what == nullptr) {
+        return false;
+    }
+    slot& s = slots_[index];
+    const bool staged = index < staged_;
+    fate what = fate_of(s, staged);
+    if (staged && s.what->mutates) {
+        what = fate::maybe_applied;  // a write that is staged is on its way and will not be stopped
+    }
+    request* const gone = std::exchange(s.what, nullptr);
+    if (!staged) {
+        --waiting_;
+    }
+    drop_dead_front();
+    gone->on_error(error(code, what));
+    return true;
+}
+
+bool exchange::is_arming(std::string_view path) const noexcept
+{
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        const request* const what = slots_[i].what;
+        // The body of every request that arms a watch begins with the path: length, then bytes.
+        if (what != nullptr && what->watches != wire::watch_kind::none &&
+            what->body.size() >= 4 + path.size() && what->body.compare(4, path.size(), path) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::int32_t exchange::take_xid() noexcept
+{
+    const std::int32_t xid = next_xid_;
+    // Past 2^31-1 lie the reserved negative numbers (ZOOKEEPER-3253, -3286).
+    next_xid_ = xid == wire::last_xid ? wire::first_xid : xid + 1;
+    return xid;
+}
+
+void exchange::on_connected(const std::vector<std::string>& set_watches)
+{
+    assert(staged_ == 0);
+    handed_out_ = written_ = 0;
+    set_watches_ = set_watches;
+    set_watches_due_ = 0;
+    ping_queued_ = false;
+}
+
+void exchange::queue_ping()
+{
+    ping_queued_ = true;
+}
+
+bool exchange::has_output() const noexcept
+{
+    return waiting_ != 0 || ping_queued_ || !set_watches_.empty();
+}
+
+void exchange::stage(std::string& out, std::int32_t xid, wire::op_code op, std::string_view body)
+{
+    const std::size_t before = out.size();
+    const std::size_t at = wire::open_frame(out);
+    wire::encode(out, wire::request_header{xid, op});
+    out.append(body);
+    wire::close_frame(out, at);
+    handed_out_ += out.size() - before;
+}
+
+void exchange::take_output(std::string& out, std::size_t limit)
+{
+    for (const std::string& body : std::exchange(set_watches_, {})) {
+        stage(out, wire::set_watches_xid, wire::op_code::set_watches, body);
+        ++set_watches_due_;
+    }
+    if (std::exchange(ping_queued_, false)) {
+        stage(out, wire::ping_xid, wire::op_code::ping, {});
+    }
+    while (waiting_ != 0 && out.size() < limit) {
+        slot& s = slots_[staged_++];
+        if (s.what == nullptr) {
+            continue;  // abandoned while it waited
+        }
+        --waiting_;
+        s.xid = take_xid();
+        stage(out, s.xid, s.what->op, s.what->body);
+        s.end = handed_out_;
+    }
+}
+
+void exchange::pop_front() noexcept
+{
+    slots_.pop_front();
+    ++first_;
+    if (staged_ != 0) {
+        --staged_;
+    }
+}
+
+void exchange::drop_dead_front() noexcept
+{
+    while (!slots_.empty() && slots_.front().what == nullptr && slots_.front().xid == 0) {
+        pop_front();
+    }
+}
+
+std::optional<errc> exchange::on_frame(std::string_view payload, watch_table& watches)
+{
+    wire::reader in(payload);
+    wire::reply_header header;
+    if (!wire::decode(in, header)) {
+        return errc::malformed_reply;
+    }
+    const reply r{header.zxid, header.err, in.rest()};
+    return header.xid < wire::first_xid ? on_special(header.xid, r, watches)
+                                        : on_reply(header.xid, r);
+}
+
+std::optional<errc> exchange::on_special(std::int32_t xid, const reply& r, watch_table& watches)
+{
+    if (const auto ending = ending_of(r.err)) {
+        return ending;  // -112, -115 and -124 come with any xid, also a ping's
+    }
+    if (xid == wire::notification_xid) {
+        wire::reader in(r.body);
+        wire::watcher_event e;
+        if (!wire::decode(in, e)) {
+            return errc::malformed_reply;
+        }
+        if (e.type >= static_cast<std::int32_t>(event_type::created) &&
+            e.type <= static_cast<std::int32_t>(event_type::children_changed)) {
+            watches.fire(static_cast<event_type>(e.type), e.path, r.zxid);
+        }
+        return std::nullopt;  // a type of a newer server is nobody's
+    }
+    if (xid == wire::ping_xid || xid == wire::auth_xid) {
+        return std::nullopt;
+    }
+    if (xid == wire::set_watches_xid && set_watches_due_ != 0) {
+        --set_watches_due_;
+        // Swallowing a failed SetWatches would leave waiters hanging for ever (trap 2).
+        return r.err == 0 ? std::nullopt : std::optional(errc::connection_loss);
+    }
+    return errc::malformed_reply;
+}
+
+std::optional<errc> exchange::on_reply(std::int32_t xid, const reply& r)
+{
+    drop_dead_front();
+    if (staged_ == 0 || slots_.front().xid != xid) {
+        return errc::malformed_reply;  // everything behind it would be misattributed (trap 45)
+    }
+    const auto ending = ending_of(r.err);
+    if (ending && classify(*ending) == disposition::connection_loss) {
+        return ending;  // the request is still pending: on_lost decides what becomes of it
+    }
+    if (r.zxid > last_zxid_) {
+        last_zxid_ = r.zxid;
+    }
+    request* const what = slots_.front().what;
+    pop_front();
+    if (what != nullptr) {
+        what->on_reply(r);
+    }
+    return ending;
+}
+
+std::optional<errc> exchange::on_oversized(std::string_view header)
+{
+    wire::reader in(header);
+    wire::reply_header h;
+    if (!wire::decode(in, h)) {
+        return errc::malformed_reply;
+    }
+    drop_dead_front();
+    if (staged_ == 0 || slots_.front().xid != h.xid) {
+        return errc::malformed_reply;
+    }
+    if (h.zxid > last_zxid_) {
+        last_zxid_ = h.zxid;
+    }
+    request* const what = slots_.front().what;
+    pop_front();
+    if (what != nullptr) {
+        // The server has answered: what the request asked for has been done.
+        const fate f = what->mutates && h.err == 0 ? fate::applied : fate::not_applied;
+        what->on_error(error(errc::reply_too_large, f));
+    }
+    return std::nullopt;
+}
+
+void exchange::on_lost(const error& why)
+{
+    std::vector<std::pair<request*, error>> failed;
+    waiting_ = 0;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        slot& s = slots_[i];
+        if (s.what != nullptr) {
+            const fate f = fate_of(s, i < staged_);
+            if (f == fate::maybe_applied || s.what->fail_fast) {
+                failed.emplace_back(std::exchange(s.what, nullptr),
+                                    error(errc::connection_loss, f, why.cause()));
+            } else {
+                ++waiting_;
+            }
+        }
+        s.xid = 0;
+    }
+    staged_ = 0;
+    set_watches_.clear();
+    set_watches_due_ = 0;
+    ping_queued_ = false;
+    drop_dead_front();
+    for (const auto& [what, e] : failed) {
+        what->on_error(e);
+    }
+}
+
+void exchange::fail_all(const error& why)
+{
+    std::vector<std::pair<request*, error>> failed;
+    failed.reserve(slots_.size());
+    while (!slots_.empty()) {
+        slot& s = slots_.front();
+        if (s.what != nullptr) {
+            failed.emplace_back(s.what, error(why.code(), fate_of(s, staged_ != 0), why.cause()));
+        }
+        pop_front();
+    }
+    waiting_ = 0;
+    for (const auto& [what, e] : failed) {
+        what->on_error(e);
+    }
+}
+
+void exchange::discard_all() noexcept
+{
+    while (!slots_.empty()) {
+        request* const what = slots_.front().what;
+        pop_front();
+        if (what != nullptr) {
+            what->discard();
+        }
+    }
+    waiting_ = 0;
+}
+
+}  // namespace coati::protocol

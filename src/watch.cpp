@@ -1,0 +1,167 @@
+// One-shot watches as owned values: armed by the read loop, told once, removed by their owner.
+
+#include "watch_state.hpp"
+
+#include "client_requests.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <utility>
+
+namespace coati {
+
+std::string_view name(event_type type) noexcept
+{
+    switch (type) {
+    case event_type::created: return "created";
+    case event_type::deleted: return "deleted";
+    case event_type::data_changed: return "data_changed";
+    case event_type::children_changed: return "children_changed";
+    }
+    return "unknown";
+}
+
+namespace detail {
+
+namespace {
+
+/// Takes a watch off the server. Nobody waits for the answer: no_watcher means that it has just fired.
+class removal final : public protocol::request {
+public:
+    explicit removal(std::string_view path, wire::watch_kind kind)
+    {
+        op = wire::op_code::remove_watches;
+        wire::remove_watches::request what;
+        what.path = path;
+        what.type = kind == wire::watch_kind::child ? wire::watcher_type::children
+                                                    : wire::watcher_type::data;
+        wire::encode(body, what);
+    }
+    void on_reply(const protocol::reply&) override { delete this; }
+    void on_error(const error&) override { delete this; }
+    void discard() noexcept override { delete this; }
+};
+
+operation_id start_next_event(pending_base& op)
+{
+    return std::static_pointer_cast<watch_state>(op.target)->start_next(op);
+}
+
+}  // namespace
+
+watch arm(pending_base& op, wire::watch_kind kind)
+{
+    auto state = std::make_shared<watch_state>(op.owner);
+    state->server_path = std::static_pointer_cast<std::string>(op.target);
+    op.owner->core->watches().add(*state, *state->server_path, kind);
+    return watch(std::move(state));
+}
+
+void watch_state::on_event(event_type type, std::string_view where, std::int64_t zxid)
+{
+    event seen(type, std::string(wire::strip_chroot(owner_->chroot, where)), zxid);
+    auto* const waiting = owner_->core->take_parked<event>(std::exchange(waiter_, 0));
+    end_ = error(errc::watch_ended);
+    if (waiting != nullptr) {
+        waiting->deliver(std::move(seen));  // may drop the last reference to this
+        return;
+    }
+    fired_ = std::move(seen);
+}
+
+void watch_state::on_end(const error& why)
+{
+    end_ = why.with_fate(fate::not_applied);
+    if (auto* const waiting = owner_->core->take_parked<event>(std::exchange(waiter_, 0))) {
+        waiting->on_error(*end_);
+    }
+}
+
+operation_id watch_state::start_next(pending_base& op)
+{
+    engine& core = *owner_->core;
+    auto& typed = static_cast<pending_op<event>&>(op);
+    if (core.is_shut()) {
+        op.discard();
+    } else if (fired_) {
+        event seen = std::move(*fired_);
+        fired_.reset();
+        core.complete_later(typed, result<event>(std::move(seen)));
+    } else if (end_) {
+        core.refuse(op, *end_);
+    } else if (core.is_parked(waiter_)) {
+        core.refuse(op, error(errc::already_waiting));
+    } else {
+        return waiter_ = core.park(op);
+    }
+    return 0;
+}
+
+void watch_state::release(const std::string& path)
+{
+    engine& core = *owner_->core;
+    const wire::watch_kind watched = kind();
+    const auto left = core.watches().remove(*this);
+    if (left == protocol::watch_table::remains::nothing && core.is_connected() &&
+        !core.requests().is_arming(path)) {
+        core.submit_silently(*new removal(path, watched));
+    }
+    if (auto* const waiting = core.take_parked<event>(std::exchange(waiter_, 0))) {
+        waiting->on_error(error(errc::cancelled));
+    }
+}
+
+namespace {
+
+void drop(std::shared_ptr<watch_state>&& state) noexcept
+{
+    if (!state) {
+        return;
+    }
+    const scope_ptr owner = state->owner();
+    engine& core = *owner->core;
+    if (core.on_executor()) {
+        state->release(*state->server_path);
+        return;
+    }
+    boost::asio::post(core.executor(),
+                      [state = std::move(state)] { state->release(*state->server_path); });
+}
+
+}  // namespace
+
+}  // namespace detail
+
+watch& watch::operator=(watch&& other) noexcept
+{
+    if (this != &other) {
+        detail::drop(std::exchange(state_, std::move(other.state_)));
+    }
+    return *this;
+}
+
+watch::~watch()
+{
+    detail::drop(std::move(state_));
+}
+
+operation<event> watch::next() const
+{
+    detail::operation_state<event> state;
+    state.owner = state_->owner();
+    state.start = &detail::start_next_event;
+    state.target = state_;
+    return operation<event>(std::move(state));
+}
+
+bool watch::is_armed() const noexcept
+{
+    return state_ && state_->is_armed();
+}
+
+std::optional<error> watch::end() const
+{
+    return state_ ? state_->end() : std::optional(error(errc::watch_ended));
+}
+
+}  // namespace coati
