@@ -2,8 +2,8 @@
 //
 // Owns the contract of transport.hpp for real sockets: handlers are erased before they get here, so
 // cancellation slots are always taken from the erased handler (one that belonged to the original
-// would be overwritten by the erasure). Knows nothing of ZooKeeper, and is the only file, with a TLS
-// one to come, that opens sockets, makes timers or seeds a generator.
+// would be overwritten by the erasure). Knows nothing of ZooKeeper, and is the only file, with a
+// TLS one to come, that opens sockets, makes timers or seeds a generator.
 #include <coati/transport.hpp>
 
 #include <boost/asio/append.hpp>
@@ -30,8 +30,8 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-/// `step(handler, results...)` in place of `handler(results...)`, with everything that is associated
-/// with the handler: executor, allocator, cancellation slot.
+/// `step(handler, results...)` in place of `handler(results...)`, with everything that is
+/// associated with the handler: executor, allocator, cancellation slot.
 template <class Step, class Handler>
 struct relay {
     Step step;
@@ -52,8 +52,8 @@ relay(Step, Handler) -> relay<Step, Handler>;
 template <template <class, class> class Associator, class Step, class Handler, class Candidate>
 struct boost::asio::associator<Associator, coati::tcp_detail::relay<Step, Handler>, Candidate>
     : Associator<Handler, Candidate> {
-    static typename Associator<Handler, Candidate>::type get(
-        const coati::tcp_detail::relay<Step, Handler>& r) noexcept
+    static typename Associator<Handler, Candidate>::type
+    get(const coati::tcp_detail::relay<Step, Handler>& r) noexcept
     {
         return Associator<Handler, Candidate>::get(r.handler);
     }
@@ -201,8 +201,7 @@ private:
         if (!ec && all.empty()) {
             ec = asio::error::host_not_found;
         }
-        asio::post(resolver_.get_executor(),
-                   asio::append(std::move(handler_), ec, std::move(all)));
+        asio::post(resolver_.get_executor(), asio::append(std::move(handler_), ec, std::move(all)));
     }
 
     tcp::resolver resolver_;
@@ -281,8 +280,9 @@ private:
         {
             // A port of the ephemeral range that nobody listens on can connect to itself.
             if (error_code local, remote;
-                !ec && made->socket().local_endpoint(local) == made->socket().remote_endpoint(remote)
-                && !local && !remote) {
+                !ec &&
+                made->socket().local_endpoint(local) == made->socket().remote_endpoint(remote) &&
+                !local && !remote) {
                 ec = asio::error::connection_refused;
             }
             if (ec) {

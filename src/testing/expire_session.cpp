@@ -1,6 +1,7 @@
 // A raw connection that takes a session over and closes it, in one write.
 //
-// Awaits the functions of transport.hpp through shells; keeps every co_await alone in its statement.
+// Awaits the functions of transport.hpp through shells; keeps every co_await alone in its
+// statement.
 #include <coati/testing/expire_session.hpp>
 
 #include <coati/wire/frame.hpp>
@@ -128,8 +129,7 @@ asio::awaitable<result<void>> take_over_and_close(std::shared_ptr<transport> thr
             co_return std::move(*verdict);
         }
         if (ended) {
-            const auto what =
-                received.empty() ? errc::handshake_refused : errc::connection_closed;
+            const auto what = received.empty() ? errc::handshake_refused : errc::connection_closed;
             co_return error(what, fate::maybe_applied, ended);
         }
     }

@@ -56,7 +56,8 @@ void ensemble_core::arm()
     if (armed_ == never) {
         return;
     }
-    const auto woken = [weak = weak_from_this(), number = ++arm_number_](boost::system::error_code) {
+    const auto woken = [weak = weak_from_this(),
+                        number = ++arm_number_](boost::system::error_code) {
         if (const auto self = weak.lock(); self && self->arm_number_ == number) {
             self->wake();
         }

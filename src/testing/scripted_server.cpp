@@ -1,6 +1,7 @@
 // The scripted server's public face, its listener and its list of connections.
 //
-// Whoever walks the connections walks a copy: each of them may close, and leave the list, meanwhile.
+// Whoever walks the connections walks a copy: each of them may close, and leave the list,
+// meanwhile.
 #include "server_core.hpp"
 
 #include <coati/testing/world.hpp>
@@ -48,8 +49,8 @@ void server_core::start()
 
 void server_core::accept()
 {
-    const auto done = [weak = weak_from_this(), mine = generation_](
-                          boost::system::error_code ec, std::unique_ptr<stream> s) {
+    const auto done = [weak = weak_from_this(), mine = generation_](boost::system::error_code ec,
+                                                                    std::unique_ptr<stream> s) {
         const auto self = weak.lock();
         if (self && !ec && mine == self->generation_) {
             self->accepted(std::move(s));
@@ -65,8 +66,7 @@ void server_core::accepted(std::unique_ptr<stream> s)
         return;
     }
     const std::uint64_t number = ++last_connection;
-    const auto made =
-        std::make_shared<server_connection>(shared_from_this(), number, std::move(s));
+    const auto made = std::make_shared<server_connection>(shared_from_this(), number, std::move(s));
     connections.emplace(number, made);
     made->go_on();
 }

@@ -123,7 +123,8 @@ void server_connection::answer_word(std::string_view word)
     } else if (word == "isro") {
         text = ensemble().quorum ? "rw" : "null";
     } else if (ensemble().quorum) {
-        text = "Zookeeper version: " + options.version + "-scripted, built on 2024-01-01 00:00 UTC\n"
+        text = "Zookeeper version: " + options.version +
+               "-scripted, built on 2024-01-01 00:00 UTC\n"
                "Mode: standalone\n";
     } else {
         text = "This ZooKeeper instance is not currently serving requests\n";
@@ -143,8 +144,13 @@ void server_connection::receive(std::string_view payload)
     if (view.handshake) {
         wire::connect_request request;
         wire::decode(in, request);
-        server->log.push_back({ensemble().time->now(), number_, request.session_id, 0,
-                               wire::op_code::create_session, {}, request.last_zxid_seen,
+        server->log.push_back({ensemble().time->now(),
+                               number_,
+                               request.session_id,
+                               0,
+                               wire::op_code::create_session,
+                               {},
+                               request.last_zxid_seen,
                                payload.size()});
     } else if (wire::decode(in, header)) {
         view.xid = header.xid;
@@ -165,9 +171,9 @@ void server_connection::record(const wire::request_header& header, std::string_v
     if (header.type == wire::op_code::set_watches || header.type == wire::op_code::set_watches2) {
         wire::decode(in, zxid);
     }
-    server_.lock()->log.push_back({ensemble().time->now(), number_, session, header.xid, header.type,
-                                   std::string(path_of(header.type, payload.substr(8))), zxid,
-                                   payload.size()});
+    server_.lock()->log.push_back(
+        {ensemble().time->now(), number_, session, header.xid, header.type,
+         std::string(path_of(header.type, payload.substr(8))), zxid, payload.size()});
 }
 
 bool server_connection::ask_script(const frame_view& view, item& what)
@@ -342,10 +348,9 @@ void server_connection::send_event(event_type type, std::string_view path, std::
     constexpr std::int32_t sync_connected = 3;
     std::string frame;
     const auto at = wire::open_frame(frame);
-    wire::encode(
-        frame,
-        wire::reply_header{wire::notification_xid, ensemble().is_39() ? zxid : -1, 0},
-        wire::watcher_event{static_cast<std::int32_t>(type), sync_connected, path});
+    wire::encode(frame,
+                 wire::reply_header{wire::notification_xid, ensemble().is_39() ? zxid : -1, 0},
+                 wire::watcher_event{static_cast<std::int32_t>(type), sync_connected, path});
     wire::close_frame(frame, at);
     send(std::move(frame), wire::op_code::notification, wire::notification_xid, path);
 }

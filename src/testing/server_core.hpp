@@ -116,7 +116,8 @@ private:
     void accept();
     void accepted(std::unique_ptr<stream> s);
 
-    std::uint64_t generation_ = 0;  // counts up with every stop: late completions find themselves old
+    std::uint64_t generation_ =
+        0;  // counts up with every stop: late completions find themselves old
 };
 
 /// One connection: frames in, frames out, each past the script.

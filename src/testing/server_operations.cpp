@@ -2,7 +2,7 @@
 //
 // The numbers and the order of frames are protocol facts: events before the reply of the write that
 // caused them, catch-up events before the reply of setWatches, a failed multi with err 0 outside.
-#include "server_core.hpp"
+#include "server_exchange.hpp"
 
 #include <coati/wire/all_operations.hpp>
 #include <coati/wire/multi.hpp>
@@ -13,40 +13,6 @@
 namespace coati::testing {
 
 namespace {
-
-/// One request and its connection.
-struct exchange {
-    server_connection& on;
-    ensemble_core& ensemble;
-    wire::op_code op;
-    std::int32_t xid;
-
-    template <class Body>
-    void answer(std::int64_t zxid, const Body& body) const
-    {
-        std::string frame;
-        const auto at = wire::open_frame(frame);
-        wire::encode(frame, wire::reply_header{xid, zxid, 0}, body);
-        wire::close_frame(frame, at);
-        on.send(std::move(frame), op, xid);
-    }
-
-    void answer_error(std::int32_t err, std::int64_t zxid) const
-    {
-        std::string frame;
-        const auto at = wire::open_frame(frame);
-        wire::encode(frame, wire::reply_header{xid, zxid, err});
-        wire::close_frame(frame, at);
-        on.send(std::move(frame), op, xid);
-    }
-    void answer_error(std::int32_t err) const { answer_error(err, ensemble.zxid); }
-
-    /// The reply without a body, and with an error or not.
-    void answer_code(std::int32_t err) const { answer_error(err); }
-};
-
-template <class Op>
-struct tag {};
 
 std::vector<std::string_view> views(const auto& strings)
 {
@@ -62,7 +28,8 @@ std::vector<wire::acl> views_of_acls(const std::vector<acl_entry>& acls)
     return all;
 }
 
-// --- writes: each form is used alone and inside a multi -------------------------------------------
+// --- writes: each form is used alone and inside a multi
+// -------------------------------------------
 
 /// The result of one write, as a multi wants it: type, path, stat.
 struct written {
@@ -213,9 +180,8 @@ std::map<wire::op_code, part_function> parts()
 
 bool apply_parts(const exchange& x, writing& w, wire::reader& in, std::vector<written>& results)
 {
-    static const auto table =
-        parts<wire::create, wire::create2, wire::create_container, wire::create_ttl, wire::remove,
-              wire::set_data, wire::check>();
+    static const auto table = parts<wire::create, wire::create2, wire::create_container,
+                                    wire::create_ttl, wire::remove, wire::set_data, wire::check>();
     bool failed = false;
     for (;;) {
         wire::multi_header header;
@@ -360,23 +326,22 @@ void execute_op(tag<wire::get_children>, const exchange& x, const wire::get_chil
     }
 }
 
-void execute_op(tag<wire::get_children2>, const exchange& x,
-                const wire::get_children2::request& r)
+void execute_op(tag<wire::get_children2>, const exchange& x, const wire::get_children2::request& r)
 {
     if (const znode* const node = find_or_refuse(x, r.path)) {
         if (r.watch) {
             x.on.watches.child.emplace(r.path);
         }
-        x.answer(x.ensemble.zxid, wire::get_children2::response{views(node->children),
-                                                                znode_tree::stat_of(*node)});
+        x.answer(x.ensemble.zxid,
+                 wire::get_children2::response{views(node->children), znode_tree::stat_of(*node)});
     }
 }
 
 void execute_op(tag<wire::get_acl>, const exchange& x, const wire::get_acl::request& r)
 {
     if (const znode* const node = find_or_refuse(x, r.path)) {
-        x.answer(x.ensemble.zxid, wire::get_acl::response{views_of_acls(node->acls),
-                                                          znode_tree::stat_of(*node)});
+        x.answer(x.ensemble.zxid,
+                 wire::get_acl::response{views_of_acls(node->acls), znode_tree::stat_of(*node)});
     }
 }
 
@@ -400,117 +365,6 @@ void execute_op(tag<wire::get_ephemerals>, const exchange& x,
 void execute_op(tag<wire::sync>, const exchange& x, const wire::sync::request& r)
 {
     x.answer(x.ensemble.zxid, wire::sync::response{r.path});
-}
-
-// --- watches -------------------------------------------------------------------------------------
-
-void execute_op(tag<wire::add_watch>, const exchange& x, const wire::add_watch::request& r)
-{
-    if (r.mode == wire::add_watch_mode::persistent) {
-        x.on.watches.persistent.emplace(r.path);
-    } else if (r.mode == wire::add_watch_mode::persistent_recursive) {
-        x.on.watches.recursive.emplace(r.path);
-    } else {
-        x.answer_error(number(errc::marshalling_error));
-        return;
-    }
-    x.answer(x.ensemble.zxid, wire::add_watch::response{0});
-}
-
-using path_set = std::set<std::string, std::less<>>;
-
-/// The tables that a removal of this type is about; none: the type is unknown.
-std::vector<path_set*> tables_of(const exchange& x, wire::watcher_type type)
-{
-    watch_tables& w = x.on.watches;
-    const bool is_39 = x.ensemble.is_39();
-    const std::map<wire::watcher_type, std::vector<path_set*>> all{
-        {wire::watcher_type::children, {&w.child}},
-        {wire::watcher_type::data, {&w.data}},
-        {wire::watcher_type::any, {&w.child, &w.data, &w.persistent, &w.recursive}},
-        {wire::watcher_type::persistent, {&w.persistent}},
-        {wire::watcher_type::persistent_recursive, {&w.recursive}},
-    };
-    const auto found = all.find(type);
-    const bool known = found != all.end() && (is_39 || type <= wire::watcher_type::any);
-    return known ? found->second : std::vector<path_set*>();
-}
-
-void find_watches(const exchange& x, const wire::check_watches::request& r, bool remove)
-{
-    const auto tables = tables_of(x, r.type);
-    bool any = false;
-    for (path_set* const each : tables) {
-        if (const auto found = each->find(r.path); found != each->end()) {
-            any = true;
-            if (remove) {
-                each->erase(found);
-            }
-        }
-    }
-    const auto refused = tables.empty() ? errc::marshalling_error : errc::no_watcher;
-    x.answer_code(any ? 0 : number(refused));
-}
-
-void execute_op(tag<wire::check_watches>, const exchange& x,
-                const wire::check_watches::request& r)
-{
-    find_watches(x, r, false);
-}
-
-void execute_op(tag<wire::remove_watches>, const exchange& x,
-                const wire::remove_watches::request& r)
-{
-    find_watches(x, r, true);
-}
-
-/// What changed while the client was away fires now, and is not armed again.
-template <class Request>
-void catch_up(const exchange& x, const Request& r)
-{
-    const znode_tree& tree = x.ensemble.tree;
-    watch_tables& watches = x.on.watches;
-    for (const auto path : r.data) {
-        const znode* const node = tree.find(path);
-        if (node == nullptr) {
-            x.on.send_event(event_type::deleted, path, -1);
-        } else if (node->stat.mzxid > r.relative_zxid) {
-            x.on.send_event(event_type::changed, path, -1);
-        } else {
-            watches.data.emplace(path);
-        }
-    }
-    for (const auto path : r.exist) {
-        if (tree.find(path) != nullptr) {
-            x.on.send_event(event_type::created, path, -1);
-        } else {
-            watches.data.emplace(path);
-        }
-    }
-    for (const auto path : r.child) {
-        const znode* const node = tree.find(path);
-        if (node == nullptr) {
-            x.on.send_event(event_type::deleted, path, -1);
-        } else if (node->stat.pzxid > r.relative_zxid) {
-            x.on.send_event(event_type::children, path, -1);
-        } else {
-            watches.child.emplace(path);
-        }
-    }
-}
-
-void execute_op(tag<wire::set_watches>, const exchange& x, const wire::set_watches::request& r)
-{
-    catch_up(x, r);
-    x.answer_code(0);
-}
-
-void execute_op(tag<wire::set_watches2>, const exchange& x, const wire::set_watches2::request& r)
-{
-    catch_up(x, r);
-    x.on.watches.persistent.insert(r.persistent.begin(), r.persistent.end());
-    x.on.watches.recursive.insert(r.persistent_recursive.begin(), r.persistent_recursive.end());
-    x.answer_code(0);
 }
 
 // --- sessions ------------------------------------------------------------------------------------

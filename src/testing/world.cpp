@@ -1,7 +1,7 @@
 // The simulated world: its clock, its agenda, names and listeners, and the public face of all that.
 //
-// Owns the order of events: poll the context until nothing is ready, then the earliest event, by time
-// and then by number. Connections are world_network.cpp. Knows nothing of ZooKeeper.
+// Owns the order of events: poll the context until nothing is ready, then the earliest event, by
+// time and then by number. Connections are world_network.cpp. Knows nothing of ZooKeeper.
 #include "world_state.hpp"
 
 #include <boost/asio/ip/address.hpp>
@@ -120,7 +120,8 @@ void world_state::sleep_until(time_point when, transport_handler<> handler)
         return;
     }
     const auto id = park(std::move(handler));
-    schedule(when, [this, id] { finish(id, error_code()); }, id);
+    schedule(
+        when, [this, id] { finish(id, error_code()); }, id);
 }
 
 void world_state::resolve(std::string host, std::uint16_t port_number,
@@ -333,8 +334,7 @@ std::uint64_t world::random() noexcept
 
 void world::settle()
 {
-    while (state_->run_one()) {
-    }
+    while (state_->run_one()) {}
 }
 
 void world::run_for(duration d)

@@ -1,9 +1,9 @@
 // The connections of a simulated world: bytes that travel, arrive, wait to be read, and the ways in
 // which that can go wrong.
 //
-// Models TCP as far as a client can tell: order, back-pressure by a window, half close, EOF after the
-// data, a reset for bytes that nobody will read. Knows nothing of names, listeners or the agenda's
-// inside.
+// Models TCP as far as a client can tell: order, back-pressure by a window, half close, EOF after
+// the data, a reset for bytes that nobody will read. Knows nothing of names, listeners or the
+// agenda's inside.
 #include "world_state.hpp"
 
 #include <algorithm>
@@ -147,8 +147,7 @@ void world_state::refuse_bytes(const wire_ptr& w, std::size_t side)
     });
 }
 
-std::size_t world_state::give_bytes(const wire_ptr& w, std::size_t side,
-                                    asio::mutable_buffer into)
+std::size_t world_state::give_bytes(const wire_ptr& w, std::size_t side, asio::mutable_buffer into)
 {
     way& in = w->ways[side];
     std::size_t n = std::min(in.unread(), into.size());

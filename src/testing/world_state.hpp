@@ -1,8 +1,8 @@
 // The inside of coati::testing::world: the agenda, the waiting handlers, the network.
 //
 // Owns every waiting handler, in one table by number; everything else refers to them by number, so
-// there is one place to cancel them and one to drop them. Pointers go down only: stream -> state and
-// connection; what is in here never keeps the state itself alive. Private to src/testing.
+// there is one place to cancel them and one to drop them. Pointers go down only: stream -> state
+// and connection; what is in here never keeps the state itself alive. Private to src/testing.
 #pragma once
 
 #include <coati/testing/world.hpp>
@@ -59,16 +59,16 @@ struct way {
         bool end = false;
     };
 
-    std::string arrived;        // for the reader, from read_position on
+    std::string arrived;  // for the reader, from read_position on
     std::size_t read_position = 0;
-    std::deque<segment> held;   // arrived while stalled
+    std::deque<segment> held;  // arrived while stalled
     bool stalled = false;
-    bool ended = false;         // EOF has arrived
-    bool ending = false;        // EOF is under way: no more writes
+    bool ended = false;   // EOF has arrived
+    bool ending = false;  // EOF is under way: no more writes
     bool reader_gone = false;
     error_code read_error;
     error_code write_error;
-    std::uint64_t reader = 0;   // numbers of waiting handlers
+    std::uint64_t reader = 0;  // numbers of waiting handlers
     std::uint64_t writer = 0;
     boost::asio::mutable_buffer into;
     boost::asio::const_buffer rest;

@@ -92,7 +92,8 @@ std::int32_t znode_tree::create(writing& w, std::string_view path, data_view dat
                                 const std::vector<wire::acl>& acls, bool ephemeral, bool sequential,
                                 std::string& created)
 {
-    const auto valid = sequential ? wire::validate_sequential_path(path) : wire::validate_path(path);
+    const auto valid =
+        sequential ? wire::validate_sequential_path(path) : wire::validate_path(path);
     if (valid != wire::path_error::none) {
         return number(errc::bad_arguments);
     }

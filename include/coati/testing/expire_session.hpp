@@ -15,12 +15,13 @@
 namespace coati::testing {
 
 /// Ends somebody's session on the server: a second connection takes it over by its id and password
-/// and closes it. Its ephemerals vanish at once; its owner is disconnected, and told session_expired
-/// when it reconnects. Waits for the server's confirmation, 10 s of transport time at most.
+/// and closes it. Its ephemerals vanish at once; its owner is disconnected, and told
+/// session_expired when it reconnects. Waits for the server's confirmation, 10 s of transport time
+/// at most.
 ///
-/// Notable errors: session_expired (the server does not know it any more, or the password is wrong),
-/// connect_failed, handshake_refused, handshake_timed_out, connection_closed (taken over, but the
-/// close was not confirmed).
+/// Notable errors: session_expired (the server does not know it any more, or the password is
+/// wrong), connect_failed, handshake_refused, handshake_timed_out, connection_closed (taken over,
+/// but the close was not confirmed).
 boost::asio::awaitable<result<void>> expire_session(std::shared_ptr<transport> through,
                                                     endpoint server, std::int64_t session_id,
                                                     std::string password);

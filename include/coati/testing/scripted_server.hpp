@@ -1,8 +1,8 @@
 // coati::testing: a small ZooKeeper ensemble in memory, whose servers can be told to misbehave.
 //
-// Speaks the wire protocol (coati/wire) over the listeners and streams of transport.hpp, so it runs in
-// a simulated world as well as over real TCP. Shares nothing with the client but the wire records:
-// sessions, tree and watches are its own.
+// Speaks the wire protocol (coati/wire) over the listeners and streams of transport.hpp, so it runs
+// in a simulated world as well as over real TCP. Shares nothing with the client but the wire
+// records: sessions, tree and watches are its own.
 #pragma once
 
 #include <coati/clock.hpp>
@@ -31,8 +31,8 @@ class server_core;
 struct ensemble_options {
     std::chrono::milliseconds min_session_timeout{4'000};
     std::chrono::milliseconds max_session_timeout{40'000};
-    /// As `srvr` says it. Below 3.9: events carry zxid -1, create2 inside a multi answers as create,
-    /// removing persistent watches by their own type fails.
+    /// As `srvr` says it. Below 3.9: events carry zxid -1, create2 inside a multi answers as
+    /// create, removing persistent watches by their own type fails.
     std::string version = "3.9.3";
     bool extended_types = true;  ///< TTL znodes; without: unimplemented (-6), connection usable.
     std::int64_t first_session_id = 0x100000000000001;
@@ -58,7 +58,8 @@ public:
     scripted_ensemble(const scripted_ensemble&) = delete;
     scripted_ensemble& operator=(const scripted_ensemble&) = delete;
 
-    /// Ends the session as its deadline would: ephemerals go, watches fire, its connection is closed.
+    /// Ends the session as its deadline would: ephemerals go, watches fire, its connection is
+    /// closed.
     void expire(std::int64_t session_id);
     std::vector<session_info> sessions() const;
     /// Without a quorum servers accept, and hang up on the first bytes; sessions do not age.

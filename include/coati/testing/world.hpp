@@ -1,8 +1,8 @@
 // coati::testing::world: time, randomness, names and a network, simulated on one thread. The same
 // seed gives the same run, to the nanosecond.
 //
-// Owns every handler that waits in it; knows nothing of ZooKeeper (see scripted_server.hpp for that)
-// and has no socket and no timer inside.
+// Owns every handler that waits in it; knows nothing of ZooKeeper (see scripted_server.hpp for
+// that) and has no socket and no timer inside.
 #pragma once
 
 #include <coati/clock.hpp>
@@ -104,12 +104,13 @@ public:
 
     // --- the network -----------------------------------------------------------------------------
 
-    /// One way, for all connections to `server` from now on and those that exist. 0.1 ms by default.
+    /// One way, for all connections to `server` from now on and those that exist. 0.1 ms by
+    /// default.
     void latency(const endpoint& server, duration one_way);
     /// Every read gets a random part of what is there, at least one byte.
     void fragment_reads(bool on);
-    /// Bytes that a direction takes before its reader has read them: a write completes when the last
-    /// byte is taken. 256 KiB by default; for connections made from now on.
+    /// Bytes that a direction takes before its reader has read them: a write completes when the
+    /// last byte is taken. 256 KiB by default; for connections made from now on.
     void send_window(std::size_t bytes);
 
     /// Live connections, oldest first.
@@ -119,8 +120,8 @@ public:
     /// The number of connections ever made to `server`.
     std::size_t connection_count(const endpoint& server) const;
 
-    /// The connection is gone now: what is under way is lost, each side reads what has arrived, then
-    /// EOF, and its writes fail (broken_pipe).
+    /// The connection is gone now: what is under way is lost, each side reads what has arrived,
+    /// then EOF, and its writes fail (broken_pipe).
     void cut(std::uint64_t connection_id);
     void cut_all();
     /// As `cut`, but what has arrived is lost as well and reads fail with connection_reset.

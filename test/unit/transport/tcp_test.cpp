@@ -168,7 +168,8 @@ TEMPLATE_TEST_CASE("a sleep ends when its time has come, never inline", "[transp
     CHECK_FALSE(later.ec);
 }
 
-TEMPLATE_TEST_CASE("every wait can be cancelled, by every type", "[transport]", over_tcp, over_world)
+TEMPLATE_TEST_CASE("every wait can be cancelled, by every type", "[transport]", over_tcp,
+                   over_world)
 {
     for (const auto type : every_type) {
         connected<TestType> at;
@@ -234,7 +235,8 @@ TEMPLATE_TEST_CASE("a name that nobody knows is not found", "[transport]", over_
     CHECK(found.ec == asio::error::host_not_found);
 }
 
-TEMPLATE_TEST_CASE("connecting where nobody listens is refused", "[transport]", over_tcp, over_world)
+TEMPLATE_TEST_CASE("connecting where nobody listens is refused", "[transport]", over_tcp,
+                   over_world)
 {
     TestType at;
     auto listener = at.listen();
@@ -302,8 +304,8 @@ TEMPLATE_TEST_CASE("a write larger than every buffer waits for its reader", "[tr
     CHECK(write.result() == large.size());
 }
 
-TEMPLATE_TEST_CASE("a write that fails says how many bytes were handed over", "[transport]", over_tcp,
-                   over_world)
+TEMPLATE_TEST_CASE("a write that fails says how many bytes were handed over", "[transport]",
+                   over_tcp, over_world)
 {
     const std::string large(32 * 1024 * 1024, 'x');
     for (const auto type : every_type) {
