@@ -79,10 +79,13 @@ void byte_proxy::wake() const
 template <class Change>
 void byte_proxy::change(Change make)
 {
-    const std::lock_guard lock(mutex_);
-    make();
-    ++generation_;
+    std::unique_lock lock(mutex_);
+    ++changing_;
     wake();
+    turn_.wait(lock, [this] { return !polling_; });
+    --changing_;
+    turn_.notify_all();
+    make();
 }
 
 std::string byte_proxy::connect_string() const
@@ -246,14 +249,15 @@ void byte_proxy::run()
             timeout.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count();
             timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
         }
-        const std::uint64_t generation = generation_;
+        polling_ = true;
         lock.unlock();
         ::ppoll(fds.data(), fds.size(), due ? &timeout : nullptr, nullptr);
         lock.lock();
+        polling_ = false;
+        turn_.notify_all();
+        turn_.wait(lock, [this] { return changing_ == 0; });
         std::uint64_t count = 0;
         [[maybe_unused]] const auto woken = ::read(wake_.get(), &count, sizeof count);
-        if (generation != generation_)
-            continue;
         // Every call below is non-blocking, so who was ready need not be looked up.
         accept_all();
         const time_point now = steady_clock::now();

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -99,10 +100,13 @@ private:
     template <class Change>
     void change(Change make);
 
-    // The thread holds the mutex but for the time it spends in poll(). Whoever changes anything
-    // raises the generation, and the thread then looks again before it trusts what poll() said.
+    // The thread holds the mutex but for the time it spends in poll(), and whoever changes anything
+    // first has it out of there: a socket that is closed while somebody polls it lives on, and
+    // keeps listening, until that poll() returns.
     mutable std::mutex mutex_;
-    std::uint64_t generation_ = 0;
+    std::condition_variable turn_;
+    bool polling_ = false;
+    int changing_ = 0;
     bool stopping_ = false;
     std::uint16_t port_ = 0;
     std::uint16_t target_ = 0;
