@@ -3,6 +3,7 @@
 
 #include "engine.hpp"
 
+#include "coroutines.hpp"
 #include "transport_ops.hpp"
 
 #include <coati/wire/frame.hpp>
@@ -10,50 +11,16 @@
 #include <coati/wire/jute.hpp>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <cctype>
-#include <tuple>
+#include <span>
 #include <variant>
 
 namespace coati::detail {
 
 namespace {
-
-using namespace asio::experimental::awaitable_operators;
-
-/// Accepts every type of cancellation and passes it on as terminal, the only one that all operations
-/// know. For the root of a spawned coroutine.
-struct any_to_terminal {
-    asio::cancellation_type operator()(asio::cancellation_type type) const noexcept
-    {
-        return type == asio::cancellation_type::none ? type : asio::cancellation_type::terminal;
-    }
-};
-
-template <class... Endings>
-ending first_of(const std::variant<Endings...>& of)
-{
-    return std::visit([](const ending& e) { return e; }, of);
-}
-
-/// Runs an operation against a deadline; a deadline that passes is `timed_out` as the system says it.
-template <class Value, class Op>
-asio::awaitable<std::pair<error_code, Value>> bounded(transport& on, time_point deadline, Op op)
-{
-    auto both = asio::experimental::make_parallel_group(std::move(op), sleep_until(on, deadline));
-    auto done = co_await both.async_wait(asio::experimental::wait_for_one(), asio::deferred);
-    auto& [order, ec, value, timer_ec] = done;
-    // A completion that lost the race by a hair still counts as late: deadlines are checked again.
-    if (order[0] == 1 && !timer_ec && ec == asio::error::operation_aborted) {
-        ec = asio::error::timed_out;
-    }
-    co_return std::pair<error_code, Value>(ec, std::move(value));
-}
 
 /// The beginning of what a stranger said, for the message.
 std::string printable(std::string_view bytes)
@@ -77,6 +44,17 @@ session_state state_after(errc code) noexcept
     }
 }
 
+/// What a step of an attempt is called when it takes too long.
+errc too_late(attempt_step step) noexcept
+{
+    switch (step) {
+    case attempt_step::resolve: return errc::resolve_failed;
+    case attempt_step::connect: return errc::connect_timed_out;
+    case attempt_step::handshake: break;
+    }
+    return errc::handshake_timed_out;
+}
+
 }  // namespace
 
 asio::awaitable<result<void>> engine::run(std::shared_ptr<engine> self)
@@ -86,7 +64,7 @@ asio::awaitable<result<void>> engine::run(std::shared_ptr<engine> self)
     try {
         auto ended = co_await (self->hold_session() || self->until_closed() ||
                                self->until_unreachable());
-        why = first_of(ended);
+        why = ending_of(ended);
     } catch (...) {
         // Cancelled. With all operands cancelled the operator throws a type of its own, so this one
         // ending for every path catches everything.
@@ -136,19 +114,20 @@ asio::awaitable<ending> engine::hold_session()
     established_ = mine.id != 0;
     for (;;) {
         co_await pause();
-        auto connection = co_await connect_next();
-        if (!connection) {
+        step_ = attempt_step::resolve;
+        auto tried = co_await (reach_server(mine) || until_too_late());
+        const ending reached = tried.index() == 0 ? std::get<0>(tried).end : std::get<1>(tried);
+        if (reached.code != errc::no_result) {
+            note_attempt(reached);
+        }
+        if (classify(reached.code) == disposition::session_over) {
+            co_return reached;
+        }
+        if (reached.code != errc::no_result) {
             pace_.on_attempt_failed();
             continue;
         }
-        const ending refused = co_await shake_hands(*connection, mine);
-        if (classify(refused.code) == disposition::session_over) {
-            co_return refused;
-        }
-        if (refused.code != errc::no_result) {
-            pace_.on_attempt_failed();
-            continue;
-        }
+        auto connection = std::move(std::get<0>(tried).connection);
         const ending lost = co_await serve(*connection);
         connection.reset();  // nothing goes out on an old connection once the session may move
         mine.last_zxid = life_->credentials.last_zxid = exchange_.last_zxid();
@@ -213,106 +192,105 @@ duration engine::session_timeout() const noexcept
                                                              : config_.session_timeout;
 }
 
+// One attempt at one address, from the look-up of its name to the server's answer. The deadline of all
+// of it is until_too_late.
+asio::awaitable<engine::attempt_end> engine::reach_server(session_credentials& mine)
+{
+    attempt_end tried;
+    set_state(session_state::connecting);
+    tried.end = co_await find_address();
+    if (tried.end.code == errc::no_result) {
+        step_ = attempt_step::connect;
+        auto dial = connect(*transport_, where_);
+        auto [ec, connection] = co_await std::move(dial)(asio::as_tuple(asio::deferred));
+        if (ec) {
+            tried.end = {errc::connect_failed, ec};
+        } else {
+            step_ = attempt_step::handshake;
+            set_state(session_state::associating);
+            tried.end = co_await shake_hands(*connection, mine);
+            tried.connection = std::move(connection);
+        }
+    }
+    co_return tried;
+}
+
+asio::awaitable<ending> engine::until_too_late()
+{
+    const duration budget = protocol::connect_timeout(config_, order_.size(), session_timeout());
+    auto limit = sleep_until(*transport_, transport_->now() + budget);
+    const auto [cancelled] = co_await std::move(limit)(asio::as_tuple(asio::deferred));
+    co_return ending{cancelled ? errc::session_dropped : too_late(step_), {}};
+}
+
 // Names are resolved anew each round; every address of a name is an attempt of its own.
-asio::awaitable<std::optional<endpoint>> engine::next_endpoint(time_point deadline)
+asio::awaitable<ending> engine::find_address()
 {
     if (addresses_.empty()) {
         target_ = order_.next();
         where_ = endpoint{};
         auto look_up = resolve(*transport_, target_.host, target_.port);
-        auto found = co_await bounded<std::vector<endpoint>>(*transport_, deadline,
-                                                             std::move(look_up));
-        if (found.first || found.second.empty()) {
-            note_attempt(attempt_step::resolve, {errc::resolve_failed, found.first}, {});
-            co_return std::nullopt;
+        auto [ec, found] = co_await std::move(look_up)(asio::as_tuple(asio::deferred));
+        if (ec || found.empty()) {
+            co_return ending{errc::resolve_failed, ec};
         }
-        addresses_ = std::move(found.second);
-        auto random = [this] { return transport_->random(); };
+        addresses_ = std::move(found);
         if (config_.shuffle_servers) {
+            random_of random{*transport_};
             protocol::shuffle(std::span(addresses_), random);
         } else {
             std::reverse(addresses_.begin(), addresses_.end());  // taken from the back
         }
     }
-    endpoint next = std::move(addresses_.back());
+    where_ = std::move(addresses_.back());
     addresses_.pop_back();
-    co_return next;
-}
-
-asio::awaitable<std::unique_ptr<stream>> engine::connect_next()
-{
-    set_state(session_state::connecting);
-    const duration budget = protocol::connect_timeout(config_, order_.size(), session_timeout());
-    attempt_deadline_ = transport_->now() + budget;
-    auto next = co_await next_endpoint(attempt_deadline_);
-    if (!next) {
-        co_return nullptr;
-    }
-    where_ = *next;
-    auto dial = connect(*transport_, where_);
-    auto dialled = co_await bounded<std::unique_ptr<stream>>(*transport_, attempt_deadline_,
-                                                             std::move(dial));
-    if (dialled.first) {
-        const bool late = dialled.first == asio::error::timed_out;
-        note_attempt(attempt_step::connect,
-                     {late ? errc::connect_timed_out : errc::connect_failed, dialled.first}, {});
-        co_return nullptr;
-    }
-    co_return std::move(dialled.second);
+    co_return ending{};
 }
 
 asio::awaitable<ending> engine::shake_hands(stream& on, session_credentials& mine)
 {
-    set_state(session_state::associating);
+    const std::string hello = connect_frame(mine);
+    auto send = write_all(on, asio::buffer(hello));
+    const auto [failed, sent] = co_await std::move(send)(asio::as_tuple(asio::deferred));
+    if (failed) {
+        co_return ending{errc::handshake_refused, failed};
+    }
+    // A ConnectResponse has 36 or 37 bytes; room is left for longer passwords of later servers.
+    constexpr std::size_t longest = 1024;
+    in_begin_ = in_end_ = skip_ = 0;
+    for (;;) {
+        const auto scan = wire::next_frame({in_.data(), in_end_}, longest);
+        if (scan.status == wire::frame_status::malformed) {
+            co_return ending{errc::not_zookeeper, {}};
+        }
+        if (scan.status == wire::frame_status::complete) {
+            in_begin_ = scan.consumed;
+            co_return accept_session(scan.payload, mine);
+        }
+        auto more = read_some(on, room_to_read());
+        const auto [ec, n] = co_await std::move(more)(asio::as_tuple(asio::deferred));
+        if (ec) {
+            co_return ending{errc::handshake_refused, ec};
+        }
+        in_end_ += n;
+    }
+}
+
+std::string engine::connect_frame(const session_credentials& mine) const
+{
+    const std::string no_password(16, '\0');
     wire::connect_request hello;
     hello.last_zxid_seen = exchange_.last_zxid();
     // Always what the user asked for: the last negotiated value would ratchet down and never up.
     hello.timeout_ms = static_cast<std::int32_t>(
         std::min<std::int64_t>(config_.session_timeout.count(), INT32_MAX));
     hello.session_id = mine.id;
-    const std::string no_password(16, '\0');
     hello.password = mine.id == 0 ? std::string_view(no_password) : std::string_view(mine.password);
     std::string frame;
     const std::size_t at = wire::open_frame(frame);
     wire::encode(frame, hello);
     wire::close_frame(frame, at);
-    auto send = write_all(on, asio::buffer(frame));
-    const auto sent = co_await bounded<std::size_t>(*transport_, attempt_deadline_, std::move(send));
-    if (sent.first) {
-        const bool late = sent.first == asio::error::timed_out;
-        const ending why{late ? errc::handshake_timed_out : errc::handshake_refused, sent.first};
-        note_attempt(attempt_step::handshake, why, {});
-        co_return why;
-    }
-    co_return co_await read_connect_response(on, mine);
-}
-
-asio::awaitable<ending> engine::read_connect_response(stream& on, session_credentials& mine)
-{
-    // A ConnectResponse has 36 or 37 bytes; room is left for longer passwords of later servers.
-    constexpr std::size_t longest = 1024;
-    in_begin_ = in_end_ = skip_ = 0;
-    for (;;) {
-        const auto scan = wire::next_frame({in_.data(), in_end_}, longest);
-        if (scan.status == wire::frame_scan::status::malformed) {
-            const ending why{errc::not_zookeeper, {}};
-            note_attempt(attempt_step::handshake, why, printable({in_.data(), in_end_}));
-            co_return why;
-        }
-        if (scan.status == wire::frame_scan::status::complete) {
-            in_begin_ = scan.consumed;
-            co_return accept_session(scan.payload, mine);
-        }
-        auto more = read_some(on, room_to_read());
-        const auto got = co_await bounded<std::size_t>(*transport_, attempt_deadline_, std::move(more));
-        if (got.first) {
-            const bool late = got.first == asio::error::timed_out;
-            const ending why{late ? errc::handshake_timed_out : errc::handshake_refused, got.first};
-            note_attempt(attempt_step::handshake, why, {});
-            co_return why;
-        }
-        in_end_ += got.second;
-    }
+    return frame;
 }
 
 ending engine::accept_session(std::string_view payload, session_credentials& mine)
@@ -328,7 +306,6 @@ ending engine::accept_session(std::string_view payload, session_credentials& min
         why.code = errc::session_id_changed;  // the old one is gone, and its ephemerals with it
     }
     if (why.code != errc::no_result) {
-        note_attempt(attempt_step::handshake, why, {});
         return why;
     }
     mine.id = answer.session_id;
@@ -344,19 +321,19 @@ ending engine::accept_session(std::string_view payload, session_credentials& min
     return why;
 }
 
-void engine::note_attempt(attempt_step step, const ending& why, std::string_view detail)
+void engine::note_attempt(const ending& why)
 {
     std::string text;
-    text.append(name(step)).append(" ").append(target_.host).append(":");
+    text.append(name(step_)).append(" ").append(target_.host).append(":");
     text.append(std::to_string(target_.port));
     if (!where_.address.empty() && where_.address != target_.host) {
         text.append(" (").append(to_string(where_)).append(")");
     }
     text.append(": ").append(why.as_error().message());
-    if (!detail.empty()) {
-        text.append(", it said \"").append(detail).append("\"");
+    if (why.code == errc::not_zookeeper) {
+        text.append(", it said \"").append(printable({in_.data(), in_end_})).append("\"");
     }
-    attempt made(target_, step, why.as_error(), std::move(text));
+    attempt made(target_, step_, why.as_error(), std::move(text));
     const auto same = std::find_if(attempts_.begin(), attempts_.end(),
                                    [&](const attempt& a) { return a.server == target_; });
     if (same != attempts_.end()) {

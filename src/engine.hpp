@@ -120,12 +120,17 @@ private:
     asio::awaitable<ending> until_unreachable();
     asio::awaitable<void> pause();
     duration session_timeout() const noexcept;
-    asio::awaitable<std::optional<endpoint>> next_endpoint(time_point deadline);
-    asio::awaitable<std::unique_ptr<stream>> connect_next();
+    struct attempt_end {
+        ending end;  // no_result: connected
+        std::unique_ptr<stream> connection;
+    };
+    asio::awaitable<attempt_end> reach_server(session_credentials& mine);
+    asio::awaitable<ending> until_too_late();
+    asio::awaitable<ending> find_address();
     asio::awaitable<ending> shake_hands(stream& on, session_credentials& mine);
-    asio::awaitable<ending> read_connect_response(stream& on, session_credentials& mine);
+    std::string connect_frame(const session_credentials& mine) const;
     ending accept_session(std::string_view payload, session_credentials& mine);
-    void note_attempt(attempt_step step, const ending& why, std::string_view detail);
+    void note_attempt(const ending& why);
 
     // --- one connection (engine_serve.cpp) -------------------------------------------------------
     asio::awaitable<ending> serve(stream& on);
@@ -172,7 +177,7 @@ private:
     endpoint where_;
     std::vector<endpoint> addresses_;        // of target_, still to be tried
     std::vector<attempt> attempts_;          // the last at each server
-    time_point attempt_deadline_ = never;
+    attempt_step step_ = attempt_step::resolve;
 
     // The connection.
     protocol::exchange exchange_;

@@ -1,6 +1,8 @@
 // What handles ask of the engine: submit, cancel, run, close, sleeps, state streams. No coroutines here.
 
 #include "engine.hpp"
+
+#include "coroutines.hpp"
 #include "service.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -26,11 +28,6 @@ template <class Strand>
 bool is_on(const asio::any_io_executor& ex)
 {
     return ex.target<Strand>()->running_in_this_thread();
-}
-
-auto random_of(transport& world)
-{
-    return [&world] { return world.random(); };
 }
 
 }  // namespace
@@ -67,7 +64,7 @@ engine::engine(config settings, std::shared_ptr<transport> world)
     : config_(std::move(settings)),
       transport_(std::move(world)),
       life_(std::make_shared<session_life>()),
-      order_(config_.servers, config_.shuffle_servers, random_of(*transport_))
+      order_(config_.servers, config_.shuffle_servers, random_of{*transport_})
 {
 }
 

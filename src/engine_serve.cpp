@@ -3,22 +3,19 @@
 
 #include "engine.hpp"
 
+#include "coroutines.hpp"
 #include "transport_ops.hpp"
 
 #include <coati/wire/frame.hpp>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <algorithm>
 #include <cstring>
-#include <variant>
 
 namespace coati::detail {
 
 namespace {
-
-using namespace asio::experimental::awaitable_operators;
 
 constexpr std::size_t first_read = 4 * 1024;     // an idle session stays small
 constexpr std::size_t largest_read = 64 * 1024;  // one read for many replies
@@ -51,7 +48,7 @@ asio::awaitable<ending> engine::serve(stream& on)
     auto ended = co_await (reader(on) || writer(on) || clock_hand());
     connected_ = false;
     deadlines_.on_disconnected();
-    co_return std::visit([](const ending& e) { return e; }, ended);
+    co_return ending_of(ended);
 }
 
 asio::awaitable<ending> engine::reader(stream& on)
@@ -118,10 +115,10 @@ std::optional<errc> engine::deliver_frames()
         in_begin_ += skipped;
         const std::string_view buffered(in_.data() + in_begin_, in_end_ - in_begin_);
         const auto scan = wire::next_frame(buffered, config_.max_reply);
-        if (scan.status == wire::frame_scan::status::need_more) {
+        if (scan.status == wire::frame_status::need_more) {
             break;
         }
-        if (scan.status == wire::frame_scan::status::malformed) {
+        if (scan.status == wire::frame_status::malformed) {
             const std::size_t length = big_endian_length(buffered.data());
             if (length > INT32_MAX) {
                 return errc::malformed_reply;
