@@ -91,16 +91,15 @@ void engine::begin(std::shared_ptr<session_life> life)
 result<void> engine::finish(const ending& why)
 {
     const error reason = why.as_error();
-    running_ = connected_ = false;
-    life_->ended = reason;
-    last_ending_ = reason;
-    run_id_ = 0;
+    connected_ = false;
+    life_->ended = reason;  // from here on requests are refused, also those made by what follows
     set_state(state_after(why.code));
     exchange_.fail_all(reason);
     watches_.end_all(reason);
     end_waiters(connected_waiters_, reason);
     const bool in_order = why.code == errc::closed;
     end_waiters(close_waiters_, in_order ? std::nullopt : std::optional(reason));
+    running_ = false;
     if (in_order || why.code == errc::close_unconfirmed) {
         return success();
     }

@@ -154,7 +154,6 @@ private:
 
     // Sessions.
     std::shared_ptr<session_life> life_;     // the newest; never null
-    std::optional<error> last_ending_;       // of the run before; empty before the first
     bool running_ = false;
     bool connected_ = false;
     bool established_ = false;               // in this run, at least once
@@ -162,7 +161,6 @@ private:
     session_state state_ = session_state::disconnected;
     std::vector<std::shared_ptr<state_observer>> observers_;
     asio::cancellation_signal stop_run_;
-    operation_id run_id_ = 0;
 
     // Closing.
     bool closing_ = false;

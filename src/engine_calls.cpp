@@ -132,8 +132,8 @@ operation_id engine::submit(pending_base& op)
         return 0;
     }
     const bool awaits_its_run = pinned != nullptr && !pinned->begun;
-    if (!running_ && last_ending_ && !awaits_its_run) {
-        refuse(op, last_ending_->with_fate(fate::not_sent));
+    if (life_->ended && !awaits_its_run) {
+        refuse(op, life_->ended->with_fate(fate::not_sent));
         return 0;
     }
     if (op.fail_fast && !connected_) {
@@ -141,6 +141,9 @@ operation_id engine::submit(pending_base& op)
         return 0;
     }
     const operation_id id = exchange_.submit(op);
+    if (op.timeout == duration::zero()) {
+        op.timeout = op.owner->timeout;
+    }
     if (op.timeout > duration::zero()) {
         set_timer(op, id);
     }
@@ -299,7 +302,7 @@ operation_id engine::start_run(pending_base& op)
         return 0;
     }
     begin(std::move(life));
-    const operation_id id = run_id_ = park(op, parked_kind::running);
+    const operation_id id = park(op, parked_kind::running);
     auto self = std::static_pointer_cast<engine>(shared_from_this());
     auto done = [self, id](std::exception_ptr failed, result<void> ended) {
         auto* const waiting = self->parking_.take_as<void>(id);
