@@ -30,6 +30,19 @@ bool is_on(const asio::any_io_executor& ex)
     return ex.target<Strand>()->running_in_this_thread();
 }
 
+/// What a strand runs on. A client may outlive its context, a strand may not: what stays with the
+/// client (the transport) gets the executor below it.
+asio::any_io_executor without_strand(const asio::any_io_executor& ex)
+{
+    if (const auto* const any = ex.target<any_strand>()) {
+        return any->get_inner_executor();
+    }
+    if (const auto* const io = ex.target<io_strand>()) {
+        return io->get_inner_executor();
+    }
+    return ex;
+}
+
 }  // namespace
 
 /// The request that ends the session on the server. Its answer is the confirmation that close waits for.
@@ -74,7 +87,7 @@ std::shared_ptr<engine> engine::make(asio::any_io_executor ex, bool is_serial, c
                                      std::shared_ptr<transport> world)
 {
     if (!world) {
-        world = make_tcp_transport(ex);
+        world = make_tcp_transport(without_strand(ex));
     }
     auto made = std::make_shared<engine>(std::move(settings), std::move(world));
     if (is_serial) {
