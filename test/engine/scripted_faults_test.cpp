@@ -86,6 +86,20 @@ TEST_CASE("servers die, come back, stand still, and are rude", "[scripted]")
     CHECK(unwelcome.is_closed());
 }
 
+TEST_CASE("servers may outlive their world", "[scripted]")
+{
+    std::optional<world> in(std::in_place, 1U);
+    scripted_ensemble ensemble(*in);
+    scripted_server server(ensemble, *in, first_at);
+    std::optional<raw> zk(std::in_place, *in, first_at);
+    REQUIRE(zk->shake_hands() == true);
+    in.reset();
+    CHECK(server.connections() == 1);
+    server.inject("nobody will see this");
+    server.drop_connections();
+    zk.reset();
+}
+
 TEST_CASE("the same seed is the same story", "[scripted]")
 {
     const auto story = [](std::uint64_t seed) {
