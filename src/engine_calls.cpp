@@ -344,7 +344,9 @@ operation_id engine::start_close(pending_base& op)
         op.discard();
         return 0;
     }
-    if (!running_ || other_session) {
+    // An ended one as well: its run may still be telling everybody, and a request that is queued now
+    // would go out on the next session and close that.
+    if (!running_ || life_->ended || other_session) {
         complete_later(static_cast<pending_op<void>&>(op), result<void>(success()));
         return 0;
     }
