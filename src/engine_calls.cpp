@@ -259,7 +259,9 @@ void engine::arm_alarm()
     if (next >= alarm_.armed_for || shut_) {
         return;  // it wakes early at the worst, and looks again
     }
-    alarm_.stop.emit(asio::cancellation_type::terminal);
+    if (alarm_.armed_for != never) {  // of a sleep that is over the slot knows a timer that is gone
+        alarm_.stop.emit(asio::cancellation_type::terminal);
+    }
     alarm_.armed_for = next;
     const auto generation = ++alarm_.generation;
     auto wake = [weak = weak_from_this(), generation](error_code) {

@@ -124,6 +124,25 @@ task<> fixture::sleep(std::chrono::milliseconds how_long) const
     co_await std::move(wait);
 }
 
+void fixture::spawn(task<> beside)
+{
+    ++beside_;
+    asio::co_spawn(*context_, std::move(beside), [this](std::exception_ptr e) {
+        --beside_;
+        if (e && !beside_failed_) {
+            beside_failed_ = std::move(e);
+        }
+    });
+}
+
+task<> fixture::joined()
+{
+    co_await until([this] { return beside_ == 0 || beside_failed_; }, "what runs beside the test");
+    if (beside_failed_) {
+        std::rethrow_exception(beside_failed_);
+    }
+}
+
 task<> fixture::around(task<> body)
 {
     if (!observer_) {
@@ -171,6 +190,22 @@ void fixture::run_task(task<> body, std::chrono::seconds limit)
     }
     if (failed) {
         std::rethrow_exception(failed);
+    }
+}
+
+void healed::now() noexcept
+{
+    try {
+        for (int i = 0; i < servers_->size(); ++i) {
+            if (servers_->pid(i) <= 0) {
+                servers_->start(i);
+            } else {
+                servers_->resume(i);
+            }
+        }
+        servers_->wait_quorum();
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "the servers are not well: %s\n", e.what());
     }
 }
 

@@ -24,6 +24,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <set>
@@ -119,6 +120,10 @@ public:
     /// The second client: connected to the servers themselves, in this test's znode.
     const client& observer() const { return *observer_; }
 
+    /// Runs beside the body, which has to wait for all of these before it returns.
+    void spawn(task<> beside);
+    task<> joined();
+
     task<> sleep(std::chrono::milliseconds how_long) const;
     /// Waits until `condition()`; fails the test when that takes too long.
     template <class Condition>
@@ -126,8 +131,9 @@ public:
     {
         const auto end = std::chrono::steady_clock::now() + limit;
         while (!condition()) {
-            INFO("waited for: " << what);
-            REQUIRE(std::chrono::steady_clock::now() < end);
+            if (std::chrono::steady_clock::now() > end) {
+                FAIL("waited in vain for: " << what);
+            }
             co_await sleep(10ms);
         }
     }
@@ -141,6 +147,22 @@ private:
     std::string root_;
     std::vector<session> sessions_;
     std::optional<client> observer_;
+    std::size_t beside_ = 0;
+    std::exception_ptr beside_failed_;
+};
+
+/// Puts servers back that a test has harmed, also when it fails.
+class healed {
+public:
+    explicit healed(ensemble& servers) : servers_(&servers) {}
+    ~healed() { now(); }
+    healed(const healed&) = delete;
+    healed& operator=(const healed&) = delete;
+
+    void now() noexcept;
+
+private:
+    ensemble* servers_;
 };
 
 // --- what the servers themselves say
