@@ -48,7 +48,12 @@ request_state exchange::state_of(ticket which) const noexcept
     if (index >= staged_) {
         return request_state::waiting;
     }
-    return s.end <= written_ ? request_state::written : request_state::staged;
+    return is_written(s) ? request_state::written : request_state::staged;
+}
+
+bool exchange::is_written(const slot& s) const noexcept
+{
+    return s.end <= written_ || s.end <= received_;
 }
 
 fate exchange::fate_of(const slot& s, bool staged) const noexcept
@@ -59,7 +64,7 @@ fate exchange::fate_of(const slot& s, bool staged) const noexcept
     if (!s.what->mutates) {
         return fate::not_applied;
     }
-    return s.end <= written_ ? fate::maybe_applied : fate::not_sent;
+    return is_written(s) ? fate::maybe_applied : fate::not_sent;
 }
 
 bool exchange::abandon(ticket which, errc code)
@@ -87,9 +92,13 @@ bool exchange::is_arming(std::string_view path) const noexcept
 {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
         const request* const what = slots_[i].what;
-        // The body of every request that arms a watch begins with the path: length, then bytes.
-        if (what != nullptr && what->watches != wire::watch_kind::none &&
-            what->body.size() >= 4 + path.size() && what->body.compare(4, path.size(), path) == 0) {
+        if (what == nullptr || what->watches == wire::watch_kind::none) {
+            continue;
+        }
+        // The body of every request that arms a watch begins with the path.
+        wire::reader in(what->body);
+        std::string_view armed;
+        if (wire::decode(in, armed) && armed == path) {
             return true;
         }
     }
@@ -107,7 +116,7 @@ std::int32_t exchange::take_xid() noexcept
 void exchange::on_connected(const std::vector<std::string>& set_watches)
 {
     assert(staged_ == 0);
-    handed_out_ = written_ = 0;
+    handed_out_ = written_ = received_ = 0;
     set_watches_ = set_watches;
     set_watches_due_ = 0;
     ping_queued_ = false;
@@ -218,7 +227,10 @@ std::optional<errc> exchange::on_reply(std::int32_t xid, const reply& r)
     }
     const auto ending = ending_of(r.err);
     if (ending && classify(*ending) == disposition::connection_loss) {
-        return ending;  // the request is still pending: on_lost decides what becomes of it
+        // The request is still pending: on_lost decides what becomes of it. It was received, so it
+        // was written, even if the writer has not been told yet.
+        received_ = slots_.front().end;
+        return ending;
     }
     if (r.zxid > last_zxid_) {
         last_zxid_ = r.zxid;
@@ -238,6 +250,9 @@ std::optional<errc> exchange::on_oversized(std::string_view header)
     if (!wire::decode(in, h)) {
         return errc::malformed_reply;
     }
+    if (h.err != 0 && h.xid >= wire::first_xid) {
+        return on_reply(h.xid, reply{h.zxid, h.err, {}});  // what follows an error is not a body
+    }
     drop_dead_front();
     if (staged_ == 0 || slots_.front().xid != h.xid) {
         return errc::malformed_reply;
@@ -248,9 +263,10 @@ std::optional<errc> exchange::on_oversized(std::string_view header)
     request* const what = slots_.front().what;
     pop_front();
     if (what != nullptr) {
-        // The server has answered: what the request asked for has been done.
-        const fate f = what->mutates && h.err == 0 ? fate::applied : fate::not_applied;
-        what->on_error(error(errc::reply_too_large, f));
+        // The server has answered: what was asked for has been done. Only of a multi the header does
+        // not say so.
+        const fate done = what->op == wire::op_code::multi ? fate::maybe_applied : fate::applied;
+        what->on_error(error(errc::reply_too_large, what->mutates ? done : fate::not_applied));
     }
     return std::nullopt;
 }

@@ -89,6 +89,7 @@ private:
     std::optional<errc> on_reply(std::int32_t xid, const reply& r);
     std::optional<errc> on_special(std::int32_t xid, const reply& r, watch_table& watches);
     void stage(std::string& out, std::int32_t xid, wire::op_code op, std::string_view body);
+    bool is_written(const slot& s) const noexcept;
     fate fate_of(const slot& s, bool staged) const noexcept;
     void pop_front() noexcept;
     void drop_dead_front() noexcept;
@@ -101,6 +102,7 @@ private:
 
     std::uint64_t handed_out_ = 0;  // bytes given to the writer on this connection
     std::uint64_t written_ = 0;     // of these, bytes in the kernel
+    std::uint64_t received_ = 0;    // of these, bytes that a lossy reply proves the server has
     std::vector<std::string> set_watches_;   // bodies that go first
     std::size_t set_watches_due_ = 0;        // replies to come, matched by order (trap 4)
     bool ping_queued_ = false;
