@@ -51,6 +51,12 @@ public:
         REQUIRE(done());
         return *state_->value;
     }
+    /// For results that cannot be copied.
+    result<T> take() const
+    {
+        REQUIRE(done());
+        return std::move(*state_->value);
+    }
     /// Of the value.
     auto operator->() const
     {
@@ -161,7 +167,7 @@ public:
     {
         const answer<T> a = start(std::move(op));
         until([&] { return a.done(); }, limit, here);
-        return *a;
+        return a.take();
     }
     /// Runs and waits for the session.
     answer<void> connect()
