@@ -114,16 +114,16 @@ TEST_CASE("supervise: requests end, the application is cancelled and joined, bac
         note(ended("cleaned up", more));
         co_return 0;
     };
+    at.server(0).on_frame([](const frame_view& f) {
+        const bool read = f.op == op_code::get_data && f.direction == frame_view::way::request;
+        return read ? verdict::drop() : verdict::pass();
+    });
     std::optional<coati::result<int>> answer;
     coati::supervise(*at.zk,
                      app)([&](std::exception_ptr, coati::result<int> r) { answer.emplace(r); });
     for (std::size_t i = 1; i <= 2; ++i) {
         at.until([&] { return sessions.size() == i; });
         at.pass(1s);
-        at.server(0).on_frame([](const frame_view& f) {
-            const bool read = f.op == op_code::get_data && f.direction == frame_view::way::request;
-            return read ? verdict::drop() : verdict::pass();
-        });
         log.clear();
         times.clear();
         unplug(at);
