@@ -43,8 +43,9 @@ class op_node final : public pending_op<T> {
         std::declval<const executor_type&>(), asio::execution::outstanding_work.tracked))>;
 
 public:
-    op_node(Handler&& handler, const engine_base& core, bool pooled)
-        : handler_(std::move(handler)), pooled_(pooled)
+    template <class H>
+    op_node(H&& handler, const engine_base& core, bool pooled)
+        : handler_(std::forward<H>(handler)), pooled_(pooled)
     {
         const auto ex = asio::get_associated_executor(handler_, core.executor());
         if (!is_engines(ex, core)) {
