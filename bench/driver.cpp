@@ -1,0 +1,276 @@
+// coati as a driver of the benchmark harness: the command line and the JSON line of bench.hpp.
+//
+// The client in its plainest form: one io_context, one thread, coati::serial, and `--window`
+// coroutines a session that each wait for one operation after the other. Without --servers a small
+// server of the testing kit is started in a process of its own.
+
+#include "bench.hpp"
+#include "local_server.hpp"
+
+#include <coati/coati.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <memory>
+#include <utility>
+
+namespace {
+
+namespace asio = boost::asio;
+using coati::errc;
+
+/// What a coroutine of the driver ended with, if by an exception.
+void fail_loudly(std::exception_ptr failed)
+{
+    if (failed) {
+        std::rethrow_exception(failed);
+    }
+}
+
+template <std::size_t... I>
+auto sets(const coati::client& zk, const std::string& path, const std::string& data,
+          std::index_sequence<I...>)
+{
+    return zk.multi(((void)I, coati::op::set(path, data))...);
+}
+
+/// One session and the coroutines that use it.
+class session {
+public:
+    session(asio::io_context& context, const coati::config& settings, const Args& args)
+        : zk_(coati::serial(context.get_executor()), settings), args_(args), path_(args.get_path()),
+          data_(static_cast<std::size_t>(args.size), 'v')
+    {
+        zk_.run()([](const coati::result<void>& ended) {
+            std::fprintf(stderr, "session: %s\n",
+                         ended ? "closed" : ended.error().message().c_str());
+            _exit(1);
+        });
+    }
+
+    const coati::client& zk() const { return zk_; }
+    void spawn(asio::awaitable<void> what)
+    {
+        asio::co_spawn(zk_.get_executor(), std::move(what), fail_loudly);
+    }
+
+    /// One operation after the other, until the lane has had enough.
+    asio::awaitable<void> slot(Lane* lane, std::string own_path)
+    {
+        std::uint64_t begun = 0;
+        for (std::uint64_t i = 0; lane->start(begun); ++i) {
+            bool good = false;
+            switch (args_.op(i)) {
+            case GET: good = is_good(co_await zk_.get(path_)); break;
+            case SET: good = is_good(co_await zk_.set(path_, data_)); break;
+            case CREATE: good = is_good(co_await zk_.create(own_path, data_)); break;
+            case DEL: good = is_good(co_await zk_.remove(own_path)); break;
+            case MULTI: {
+                auto ten = sets(zk_, path_, data_, std::make_index_sequence<10>());
+                good = is_good(co_await std::move(ten));
+                break;
+            }
+            }
+            lane->end(begun, good);
+        }
+    }
+
+    // --- watches
+    // -----------------------------------------------------------------------------------
+
+    /// Sets watches number `next_`, `next_ + 1` ... and keeps them; several of these run at once.
+    asio::awaitable<void> register_watches()
+    {
+        while (next_ < args_.n) {
+            auto seen = co_await zk_.get_and_watch("/w/" + std::to_string(next_++));
+            if (!seen) {
+                throw coati::exception(seen.error());
+            }
+            watches_.push_back(std::move(seen->watch));
+            watches_.back().next()([this](const coati::result<coati::event>& e) { fired_ += !!e; });
+        }
+    }
+    void register_all(asio::io_context& context)
+    {
+        watches_.reserve(static_cast<std::size_t>(args_.n));
+        for (int i = 0; i < 256; ++i) {
+            spawn(register_watches());
+        }
+        while (watches_.size() < static_cast<std::size_t>(args_.n)) {
+            context.run_one();
+        }
+    }
+    long fired() const { return fired_; }
+
+    /// From losing the connection to the first answer on the next one, in milliseconds.
+    asio::awaitable<void> lose_connection(double* milliseconds)
+    {
+        co_await zk_.sleep_for(std::chrono::milliseconds(20));
+        const std::uint64_t begun = now_ns();
+        co_await zk_.set("/drop", "");
+        auto answer = co_await zk_.get(path_);
+        if (!answer) {
+            throw coati::exception(answer.error());
+        }
+        *milliseconds = 1e-6 * static_cast<double>(now_ns() - begun);
+    }
+
+private:
+    template <class T>
+    static bool is_good(const coati::result<T>& r)
+    {
+        return r || r.error() == errc::node_exists || r.error() == errc::no_node;
+    }
+
+    coati::client zk_;
+    const Args& args_;
+    std::string path_;
+    std::string data_;
+    std::vector<coati::watch> watches_;
+    long next_ = 0;
+    long fired_ = 0;
+};
+
+class driver {
+public:
+    driver(int argc, char** argv)
+        : bench_("ours", argc, argv), settings_(coati::config::parse(bench_.a.servers).value())
+    {
+        settings_.session_timeout = std::chrono::seconds(10);
+        settings_.reconnect_spread = {};
+    }
+
+    void run()
+    {
+        const std::string& what = bench_.a.workload;
+        what == "idle"        ? idle()
+        : what == "watch"     ? watch()
+        : what == "reconnect" ? reconnect()
+                              : load();
+    }
+
+private:
+    void open_sessions(long n)
+    {
+        long connected = 0;
+        for (long i = 0; i < n; ++i) {
+            auto& made =
+                sessions_.emplace_back(std::make_unique<session>(context_, settings_, bench_.a));
+            made->zk().connected()([&](const coati::result<void>&) { ++connected; });
+            while (i - connected > 200) {
+                context_.run_one();
+            }
+        }
+        while (connected < n) {
+            context_.run_one();
+        }
+    }
+
+    void load()
+    {
+        open_sessions(bench_.a.sessions);
+        bench_.begin(sessions_.size());
+        for (std::size_t s = 0; s < sessions_.size(); ++s) {
+            for (long w = 0; w < bench_.a.window; ++w) {
+                const std::string own = "/c/" + std::to_string(getpid()) + "_" + std::to_string(s) +
+                                        "_" + std::to_string(w);
+                sessions_[s]->spawn(sessions_[s]->slot(&bench_.lanes[s], own));
+            }
+        }
+        context_.run();
+    }
+
+    void idle()
+    {
+        const long before = proc_status("VmRSS");
+        const std::uint64_t begun = now_ns();
+        open_sessions(bench_.a.sessions);
+        const double connect_s = 1e-9 * static_cast<double>(now_ns() - begun);
+        context_.run_for(std::chrono::milliseconds(1500));
+        const Cpu c0 = cpu_now();
+        context_.run_for(std::chrono::seconds(5));
+        const double cpu_s = cpu_since(c0);
+        const long after = proc_status("VmRSS");
+        print_extra(bench_.a,
+                    "\"connect_s\":%.3f,\"rss_kb\":%ld,\"rss_per_session_kb\":%.2f,\"threads\":0,"
+                    "\"idle_cpu_pct\":%.3f",
+                    connect_s, after,
+                    static_cast<double>(after - before) / static_cast<double>(bench_.a.sessions),
+                    cpu_s * 20);
+    }
+
+    void watch()
+    {
+        open_sessions(1);
+        session& one = *sessions_.front();
+        const double n = static_cast<double>(bench_.a.n);
+        const long before = proc_status("VmRSS");
+        one.register_all(context_);
+        const long after = proc_status("VmRSS");
+        const Cpu c0 = cpu_now();
+        const std::uint64_t begun = now_ns();
+        one.zk().set("/fire/" + std::to_string(bench_.a.n), "")([](const auto&) {});
+        while (one.fired() < bench_.a.n) {
+            context_.run_one();
+        }
+        const double us = 1e-3 * static_cast<double>(now_ns() - begun);
+        print_extra(bench_.a,
+                    "\"us_per_event\":%.4f,\"cpu_us\":%.4f,\"bytes_per_watch\":%.0f,\"rss_kb\":%ld",
+                    us / n, cpu_since(c0) * 1e6 / n, static_cast<double>(after - before) * 1024 / n,
+                    proc_status("VmHWM"));
+    }
+
+    void reconnect()
+    {
+        open_sessions(1);
+        session& one = *sessions_.front();
+        one.register_all(context_);
+        const Cpu c0 = cpu_now();
+        std::string list;
+        for (long r = 0; r < bench_.a.reps; ++r) {
+            double milliseconds = 0;
+            one.spawn(one.lose_connection(&milliseconds));
+            while (milliseconds == 0) {
+                context_.run_one();
+            }
+            list += (r != 0 ? "," : "") + std::to_string(milliseconds);
+        }
+        print_extra(bench_.a, "\"ms\":[%s],\"cpu_ms\":%.3f", list.c_str(),
+                    cpu_since(c0) * 1e3 / static_cast<double>(bench_.a.reps));
+    }
+
+    static double cpu_since(const Cpu& then)
+    {
+        const Cpu now = cpu_now();
+        return now.user - then.user + now.sys - then.sys;
+    }
+
+    Bench bench_;
+    coati::config settings_;
+    asio::io_context context_{1};
+    std::vector<std::unique_ptr<session>> sessions_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv)
+try {
+    bool has_servers = false;
+    for (int i = 1; i < argc; ++i) {
+        has_servers = has_servers || std::string_view(argv[i]) == "--servers";
+    }
+    std::vector<char*> arguments(argv, argv + argc);
+    static std::string option = "--servers", address;
+    if (!has_servers) {
+        address = start_local_server();
+        arguments.insert(arguments.end(), {option.data(), address.data()});
+    }
+    driver ours(static_cast<int>(arguments.size()), arguments.data());
+    ours.run();
+    std::fflush(stdout);
+    _exit(0);  // no tearing down of a hundred thousand watches
+} catch (const std::exception& failed) {
+    std::fprintf(stderr, "bench: %s\n", failed.what());
+    return 1;
+}
