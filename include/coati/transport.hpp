@@ -24,6 +24,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace coati {
@@ -34,6 +35,12 @@ using transport_handler =
 
 /// An address to connect to. Our own type: a simulated world has no sockets.
 struct endpoint {
+    endpoint() = default;
+    endpoint(std::string numeric_address, std::uint16_t which_port, std::string name = {})
+        : address(std::move(numeric_address)), port(which_port), host(std::move(name))
+    {
+    }
+
     std::string address;  ///< Numeric: "127.0.0.1", "::1", without brackets.
     std::uint16_t port = 0;
     std::string host;  ///< The name it was resolved from, for TLS and for messages.

@@ -74,7 +74,7 @@ public:
     {
         this->stop_timer();
         // The handler may own the last handle to the client: it goes last.
-        Handler handler(std::move(handler_));
+        [[maybe_unused]] const Handler handler(std::move(handler_));
         const scope_ptr keep = release();
     }
 
