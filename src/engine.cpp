@@ -117,7 +117,10 @@ asio::awaitable<ending> engine::hold_session()
         auto tried = co_await (reach_server(mine) || until_too_late());
         const ending reached = tried.index() == 0 ? std::get<0>(tried).end : std::get<1>(tried);
         if (reached.code != errc::no_result) {
-            note_attempt(reached);
+            const auto state = co_await asio::this_coro::cancellation_state;
+            // What our own ending interrupts says nothing about the server.
+            const bool is_cut = state.cancelled() != asio::cancellation_type::none;
+            note_attempt(is_cut ? ending{too_late(step_), {}} : reached, is_cut);
         }
         if (classify(reached.code) == disposition::session_over) {
             co_return reached;
@@ -320,8 +323,14 @@ ending engine::accept_session(std::string_view payload, session_credentials& min
     return why;
 }
 
-void engine::note_attempt(const ending& why)
+// An attempt that was cut short is noted only where nothing better is known.
+void engine::note_attempt(const ending& why, bool is_cut)
 {
+    const auto same = std::find_if(attempts_.begin(), attempts_.end(),
+                                   [&](const attempt& a) { return a.server == target_; });
+    if (is_cut && same != attempts_.end()) {
+        return;
+    }
     std::string text;
     text.append(name(step_)).append(" ").append(target_.host).append(":");
     text.append(std::to_string(target_.port));
@@ -333,8 +342,6 @@ void engine::note_attempt(const ending& why)
         text.append(", it said \"").append(printable({in_.data(), in_end_})).append("\"");
     }
     attempt made(target_, step_, why.as_error(), std::move(text));
-    const auto same = std::find_if(attempts_.begin(), attempts_.end(),
-                                   [&](const attempt& a) { return a.server == target_; });
     if (same != attempts_.end()) {
         *same = std::move(made);
     } else {

@@ -130,7 +130,7 @@ private:
     asio::awaitable<ending> shake_hands(stream& on, session_credentials& mine);
     std::string connect_frame(const session_credentials& mine) const;
     ending accept_session(std::string_view payload, session_credentials& mine);
-    void note_attempt(const ending& why);
+    void note_attempt(const ending& why, bool is_cut);
 
     // --- one connection (engine_serve.cpp) -------------------------------------------------------
     asio::awaitable<ending> serve(stream& on);
