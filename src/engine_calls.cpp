@@ -112,6 +112,7 @@ std::shared_ptr<engine> engine::make(asio::any_io_executor ex, bool is_serial, c
 void engine::shut_down() noexcept
 {
     shut_ = true;
+    connected_ = running_ = false;  // what users drop later must not reach for the executor
     here_ = nullptr;  // no executor is left to ask: every caller may, and finds nothing
     for (wake_up* each : {&output_ready_, &close_requested_, &never_}) {
         each->shut_down();
@@ -119,6 +120,7 @@ void engine::shut_down() noexcept
     exchange_.discard_all();
     parking_.discard_all();
     alarm_.clear();
+    connection_.reset();  // its socket belongs to the context, too
     // A strand must not outlive its context.
     executor_ = asio::any_io_executor();
 }

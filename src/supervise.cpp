@@ -24,7 +24,7 @@ bool deserves_new_session(errc ending) noexcept
 
 namespace detail {
 
-std::uint64_t random_of(const client& zk)
+std::uint64_t random_number(const client& zk)
 {
     return zk.scope()->core->world().random();
 }

@@ -35,7 +35,7 @@ bool deserves_new_session(errc ending) noexcept;
 
 namespace detail {
 
-std::uint64_t random_of(const client& zk);
+std::uint64_t random_number(const client& zk);
 
 template <class T>
 result<T> answer_of(held<T>&& ended)
@@ -70,8 +70,11 @@ asio::awaitable<result<T>> supervise_root(client zk, App app, back_off pace)
             co_return answer_of<T>(std::move(ended));
         }
         again = zk.now() - begun > std::chrono::minutes(1) ? 1 : again + 1;
-        auto wait = zk.sleep_for(pace.delay(again, random_of(zk)));
-        co_await std::move(wait);
+        auto wait = zk.sleep_for(pace.delay(again, random_number(zk)));
+        const auto slept = co_await std::move(wait);
+        if (!slept) {
+            co_return slept.error();  // cancelled between two sessions
+        }
     }
 }
 
