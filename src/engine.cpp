@@ -132,6 +132,10 @@ asio::awaitable<ending> engine::hold_session()
         auto connection = std::move(std::get<0>(tried).connection);
         const ending lost = co_await serve(*connection);
         connection.reset();  // nothing goes out on an old connection once the session may move
+        const auto stopped = co_await asio::this_coro::cancellation_state;
+        if (stopped.cancelled() != asio::cancellation_type::none) {
+            co_return ending{errc::session_dropped, {}};  // no loss: finish tells everybody why
+        }
         mine.last_zxid = life_->credentials.last_zxid = exchange_.last_zxid();
         pace_.on_lost(transport_->now(), life_->info.negotiated_timeout);
         if (classify(lost.code) == disposition::session_over) {
