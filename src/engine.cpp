@@ -115,7 +115,10 @@ asio::awaitable<ending> engine::hold_session()
         co_await pause();
         step_ = attempt_step::resolve;
         auto tried = co_await (reach_server(mine) || until_too_late());
-        const ending reached = tried.index() == 0 ? std::get<0>(tried).end : std::get<1>(tried);
+        const ending reached = ending_of(tried);
+        if (life_->info.id != 0) {
+            mine = life_->credentials;  // also when the server's answer met the deadline
+        }
         if (reached.code != errc::no_result) {
             const auto state = co_await asio::this_coro::cancellation_state;
             // What our own ending interrupts says nothing about the server.
@@ -126,12 +129,12 @@ asio::awaitable<ending> engine::hold_session()
             co_return reached;
         }
         if (reached.code != errc::no_result) {
+            connection_.reset();
             pace_.on_attempt_failed();
             continue;
         }
-        auto connection = std::move(std::get<0>(tried).connection);
-        const ending lost = co_await serve(*connection);
-        connection.reset();  // nothing goes out on an old connection once the session may move
+        const ending lost = co_await serve();
+        connection_.reset();  // nothing goes out on an old connection once the session may move
         const auto stopped = co_await asio::this_coro::cancellation_state;
         if (stopped.cancelled() != asio::cancellation_type::none) {
             co_return ending{errc::session_dropped, {}};  // no loss: finish tells everybody why
@@ -200,25 +203,24 @@ duration engine::session_timeout() const noexcept
 
 // One attempt at one address, from the look-up of its name to the server's answer. The deadline of all
 // of it is until_too_late.
-asio::awaitable<engine::attempt_end> engine::reach_server(session_credentials& mine)
+asio::awaitable<ending> engine::reach_server(session_credentials mine)
 {
-    attempt_end tried;
     set_state(session_state::connecting);
-    tried.end = co_await find_address();
-    if (tried.end.code == errc::no_result) {
-        step_ = attempt_step::connect;
-        auto dial = connect(*transport_, where_);
-        auto [ec, connection] = co_await std::move(dial)(asio::as_tuple(asio::deferred));
-        if (ec) {
-            tried.end = {errc::connect_failed, ec};
-        } else {
-            step_ = attempt_step::handshake;
-            set_state(session_state::associating);
-            tried.end = co_await shake_hands(*connection, mine);
-            tried.connection = std::move(connection);
-        }
+    const ending found = co_await find_address();
+    if (found.code != errc::no_result) {
+        co_return found;
     }
-    co_return tried;
+    step_ = attempt_step::connect;
+    auto dial = connect(*transport_, where_);
+    auto [ec, connection] = co_await std::move(dial)(asio::as_tuple(asio::deferred));
+    if (ec) {
+        co_return ending{errc::connect_failed, ec};
+    }
+    connection_ = std::move(connection);
+    step_ = attempt_step::handshake;
+    set_state(session_state::associating);
+    auto handshake = shake_hands(std::move(mine));
+    co_return co_await std::move(handshake);
 }
 
 asio::awaitable<ending> engine::until_too_late()
@@ -253,10 +255,10 @@ asio::awaitable<ending> engine::find_address()
     co_return ending{};
 }
 
-asio::awaitable<ending> engine::shake_hands(stream& on, session_credentials& mine)
+asio::awaitable<ending> engine::shake_hands(session_credentials mine)
 {
     const std::string hello = connect_frame(mine);
-    auto send = write_all(on, asio::buffer(hello));
+    auto send = write_all(*connection_, asio::buffer(hello));
     const auto [failed, sent] = co_await std::move(send)(asio::as_tuple(asio::deferred));
     if (failed) {
         co_return ending{errc::handshake_refused, failed};
@@ -273,7 +275,7 @@ asio::awaitable<ending> engine::shake_hands(stream& on, session_credentials& min
             in_begin_ = scan.consumed;
             co_return accept_session(scan.payload, mine);
         }
-        auto more = read_some(on, room_to_read());
+        auto more = read_some(*connection_, room_to_read());
         const auto [ec, n] = co_await std::move(more)(asio::as_tuple(asio::deferred));
         if (ec) {
             co_return ending{errc::handshake_refused, ec};
@@ -299,7 +301,7 @@ std::string engine::connect_frame(const session_credentials& mine) const
     return frame;
 }
 
-ending engine::accept_session(std::string_view payload, session_credentials& mine)
+ending engine::accept_session(std::string_view payload, const session_credentials& mine)
 {
     wire::reader in(payload);
     wire::connect_response answer;
@@ -314,11 +316,9 @@ ending engine::accept_session(std::string_view payload, session_credentials& min
     if (why.code != errc::no_result) {
         return why;
     }
-    mine.id = answer.session_id;
-    mine.password.assign(answer.password);
     established_ = true;
-    life_->credentials = mine;
-    life_->info.id = mine.id;
+    life_->credentials.id = life_->info.id = answer.session_id;
+    life_->credentials.password.assign(answer.password);
     life_->info.negotiated_timeout = std::chrono::milliseconds(answer.timeout_ms);
     life_->info.server = where_;
     order_.on_connected();

@@ -120,22 +120,18 @@ private:
     asio::awaitable<ending> until_unreachable();
     asio::awaitable<void> pause();
     duration session_timeout() const noexcept;
-    struct attempt_end {
-        ending end;  // no_result: connected
-        std::unique_ptr<stream> connection;
-    };
-    asio::awaitable<attempt_end> reach_server(session_credentials& mine);
+    asio::awaitable<ending> reach_server(session_credentials mine);
     asio::awaitable<ending> until_too_late();
     asio::awaitable<ending> find_address();
-    asio::awaitable<ending> shake_hands(stream& on, session_credentials& mine);
+    asio::awaitable<ending> shake_hands(session_credentials mine);
     std::string connect_frame(const session_credentials& mine) const;
-    ending accept_session(std::string_view payload, session_credentials& mine);
+    ending accept_session(std::string_view payload, const session_credentials& mine);
     void note_attempt(const ending& why, bool is_cut);
 
     // --- one connection (engine_serve.cpp) -------------------------------------------------------
-    asio::awaitable<ending> serve(stream& on);
-    asio::awaitable<ending> reader(stream& on);
-    asio::awaitable<ending> writer(stream& on);
+    asio::awaitable<ending> serve();
+    asio::awaitable<ending> reader();
+    asio::awaitable<ending> writer();
     asio::awaitable<ending> clock_hand();
     asio::mutable_buffer room_to_read();
     std::optional<errc> deliver_frames();
@@ -178,6 +174,7 @@ private:
     attempt_step step_ = attempt_step::resolve;
 
     // The connection.
+    std::unique_ptr<stream> connection_;
     protocol::exchange exchange_;
     protocol::watch_table watches_;
     protocol::deadlines deadlines_;

@@ -33,7 +33,7 @@ std::size_t big_endian_length(const char* at) noexcept
 
 }  // namespace
 
-asio::awaitable<ending> engine::serve(stream& on)
+asio::awaitable<ending> engine::serve()
 {
     // The zxid is taken once, before the first chunk: replies to it would move it on.
     exchange_.on_connected(
@@ -45,13 +45,13 @@ asio::awaitable<ending> engine::serve(stream& on)
     set_state(session_state::connected);
     end_waiters(connected_waiters_, std::nullopt);
     output_ready_.reset();
-    auto ended = co_await (reader(on) || writer(on) || clock_hand());
+    auto ended = co_await (reader() || writer() || clock_hand());
     connected_ = false;
     deadlines_.on_disconnected();
     co_return ending_of(ended);
 }
 
-asio::awaitable<ending> engine::reader(stream& on)
+asio::awaitable<ending> engine::reader()
 {
     for (;;) {
         delivering_ = true;
@@ -63,7 +63,7 @@ asio::awaitable<ending> engine::reader(stream& on)
         if (exchange_.has_output()) {
             output_ready_.set();  // the writer runs inside: one write for all that this read caused
         }
-        auto more = read_some(on, room_to_read());
+        auto more = read_some(*connection_, room_to_read());
         const auto [ec, n] = co_await std::move(more)(asio::as_tuple(asio::deferred));
         if (ec) {
             const errc code = ec == asio::error::eof ? errc::connection_closed : errc::connection_loss;
@@ -152,7 +152,7 @@ std::optional<errc> engine::skip_oversized(std::string_view buffered, std::size_
     return exchange_.on_oversized(buffered.substr(4, reply_header_size));
 }
 
-asio::awaitable<ending> engine::writer(stream& on)
+asio::awaitable<ending> engine::writer()
 {
     for (;;) {
         while (!exchange_.has_output()) {
@@ -164,7 +164,7 @@ asio::awaitable<ending> engine::writer(stream& on)
             continue;
         }
         deadlines_.on_sent(transport_->now());
-        auto send = write_all(on, asio::buffer(out_));
+        auto send = write_all(*connection_, asio::buffer(out_));
         const auto [ec, n] = co_await std::move(send)(asio::as_tuple(asio::deferred));
         exchange_.on_written(n);
         out_.clear();
