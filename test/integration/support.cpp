@@ -229,8 +229,8 @@ std::size_t watchers_of(const ensemble& servers, int server, const std::string& 
 
 std::size_t watches_at(const ensemble& servers, int server)
 {
-    const std::string answer = servers.four_letter(server, "wchs");
-    return static_cast<std::size_t>(number_behind(answer, "Total watches:"));
+    const std::string answer = servers.four_letter(server, "mntr");
+    return static_cast<std::size_t>(number_behind(answer, "zk_watch_count\t"));
 }
 
 std::set<std::string> ephemerals_of(const ensemble& servers, int server, std::int64_t session_id)

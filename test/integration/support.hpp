@@ -168,10 +168,10 @@ private:
 // --- what the servers themselves say
 // -----------------------------------------------------------------
 
-/// Sessions that watch this path on this server, by `wchp`; a data and a child watch of one session
-/// are two.
+/// Sessions that have a data or an exist watch on this path of this server, by `wchp`, which does
+/// not list child watches.
 std::size_t watchers_of(const ensemble& servers, int server, const std::string& server_path);
-/// All watches of a server, by `wchs`.
+/// All watches of a server, of both kinds, by `mntr`.
 std::size_t watches_at(const ensemble& servers, int server);
 /// The ephemerals of a session, by `dump`.
 std::set<std::string> ephemerals_of(const ensemble& servers, int server, std::int64_t session_id);
