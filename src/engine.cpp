@@ -91,6 +91,7 @@ void engine::begin(std::shared_ptr<session_life> life)
 result<void> engine::finish(const ending& why)
 {
     const error reason = why.as_error();
+    connection_.reset();  // a run that was cancelled leaves it open
     connected_ = false;
     life_->ended = reason;  // from here on requests are refused, also those made by what follows
     set_state(state_after(why.code));
