@@ -6,6 +6,7 @@
 #include <coati/wire/header.hpp>
 #include <coati/wire/jute.hpp>
 
+#include <array>
 #include <cassert>
 #include <utility>
 
@@ -134,12 +135,13 @@ bool exchange::has_output() const noexcept
 
 void exchange::stage(std::string& out, std::int32_t xid, wire::op_code op, std::string_view body)
 {
-    const std::size_t before = out.size();
-    const std::size_t at = wire::open_frame(out);
-    wire::encode(out, wire::request_header{xid, op});
-    out.append(body);
-    wire::close_frame(out, at);
-    handed_out_ += out.size() - before;
+    // Every request passes here: length and header are put together aside and appended at once.
+    using header = wire::codec<wire::request_header>;
+    std::array<char, wire::frame_prefix_size + header::min_size> front;
+    const auto length = static_cast<std::int32_t>(header::min_size + body.size());
+    header::put(wire::codec<std::int32_t>::put(front.data(), length), {xid, op});
+    out.append(front.data(), front.size()).append(body);
+    handed_out_ += front.size() + body.size();
 }
 
 void exchange::take_output(std::string& out, std::size_t limit)
@@ -177,6 +179,14 @@ void exchange::drop_dead_front() noexcept
     while (!slots_.empty() && slots_.front().what == nullptr && slots_.front().xid == 0) {
         pop_front();
     }
+}
+
+bool exchange::is_due(std::int32_t xid) noexcept
+{
+    if (staged_ == 0 || slots_.front().xid != xid) [[unlikely]] {
+        drop_dead_front();
+    }
+    return staged_ != 0 && slots_.front().xid == xid;
 }
 
 std::optional<errc> exchange::on_frame(std::string_view payload, watch_table& watches)
@@ -221,8 +231,7 @@ std::optional<errc> exchange::on_special(std::int32_t xid, const reply& r, watch
 
 std::optional<errc> exchange::on_reply(std::int32_t xid, const reply& r)
 {
-    drop_dead_front();
-    if (staged_ == 0 || slots_.front().xid != xid) {
+    if (!is_due(xid)) {
         return errc::malformed_reply;  // everything behind it would be misattributed (trap 45)
     }
     const auto ending = ending_of(r.err);
@@ -253,8 +262,7 @@ std::optional<errc> exchange::on_oversized(std::string_view header)
     if (h.err != 0 && h.xid >= wire::first_xid) {
         return on_reply(h.xid, reply{h.zxid, h.err, {}});  // what follows an error is not a body
     }
-    drop_dead_front();
-    if (staged_ == 0 || slots_.front().xid != h.xid) {
+    if (!is_due(h.xid)) {
         return errc::malformed_reply;
     }
     if (h.zxid > last_zxid_) {

@@ -93,6 +93,8 @@ private:
     fate fate_of(const slot& s, bool staged) const noexcept;
     void pop_front() noexcept;
     void drop_dead_front() noexcept;
+    /// Is this the reply that comes next? Replies come in the order of the requests.
+    bool is_due(std::int32_t xid) noexcept;
     std::int32_t take_xid() noexcept;
 
     ring<slot> slots_;           // [0, staged_) were staged on this connection, the rest waits
