@@ -22,11 +22,6 @@ std::string_view name(attempt_step step) noexcept
 
 namespace detail {
 
-std::shared_ptr<engine_base> base_of(const scope& s) noexcept
-{
-    return s.core;
-}
-
 engine_base& base_ref(const scope& s) noexcept
 {
     return *s.core;
@@ -240,9 +235,8 @@ void drop(std::shared_ptr<detail::state_observer>&& observer) noexcept
     if (!observer) {
         return;
     }
-    if (const auto core = observer->core.lock()) {
-        detail::on_engine(*core, [core, observer] { core->stop_observing(observer); });
-    }
+    const auto core = observer->core;
+    detail::on_engine(*core, [core, observer] { core->stop_observing(observer); });
 }
 
 }  // namespace
@@ -264,7 +258,7 @@ operation<state_change> state_stream::next() const
 {
     // A scope of its own: a stream is no handle, its end comes with the last of them.
     auto owner = std::make_shared<detail::scope>();
-    owner->core = observer_->core.lock();
+    owner->core = observer_->core;
     detail::operation_state<state_change> state;
     state.owner = std::move(owner);
     state.start = &detail::start_next_state;

@@ -40,7 +40,7 @@ result<Result> decode_read(pending_op<Result>& op, const reply& r)
     if (const auto failed = answer(op, r, body)) {
         return *failed;
     }
-    result<Result> read{Result()};
+    result<Result> read(std::in_place_type<Result>);
     fill(*read, body, r);
     return read;
 }
@@ -70,7 +70,7 @@ result<std::optional<stat>> decode_exists(pending_op<std::optional<stat>>& op, c
 
 result<watched_existence> decode_watched_exists(pending_op<watched_existence>& op, const reply& r)
 {
-    result<watched_existence> seen{watched_existence()};
+    result<watched_existence> seen(std::in_place_type<watched_existence>);
     seen->zxid = r.zxid;
     // A missing znode arms another list than a present one: re-registering a present one in the
     // exist list would fire a creation that never happened (trap 31).

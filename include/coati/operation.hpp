@@ -26,36 +26,11 @@ concept token_for = boost::asio::completion_token_for<Token, void(result<T>)>;
 
 namespace detail {
 
-/// Everything an operation knows before it has a handler.
+/// The same with its type.
 template <class T>
-class operation_state {
+class operation_state : public operation_parts {
 public:
-    scope_ptr owner;
-    start_fn start = nullptr;
     typename pending_op<T>::decode_fn decode = nullptr;
-    std::string body;
-    std::shared_ptr<void> target;
-    duration timeout = duration::zero();
-    std::int64_t argument = 0;
-    errc refused = errc{0};
-    wire::op_code op = wire::op_code::notification;
-    bool mutates = false;
-    wire::watch_kind watches = wire::watch_kind::none;
-
-    void move_into(pending_op<T>& node)
-    {
-        node.owner = std::move(owner);
-        node.decode = decode;
-        node.body = std::move(body);
-        node.target = std::move(target);
-        node.argument = argument;
-        node.refused = refused;
-        node.op = op;
-        node.mutates = mutates;
-        node.watches = watches;
-        node.fail_fast = node.owner->fail_fast;
-        node.timeout = timeout;
-    }
 };
 
 }  // namespace detail

@@ -36,6 +36,9 @@ bool is_engines(const Executor& ex, const engine_base& core) noexcept
     }
 }
 
+template <class T>
+class operation_state;
+
 template <class T, class Handler>
 class op_node final : public pending_op<T> {
     using executor_type = asio::associated_executor_t<Handler, asio::any_io_executor>;
@@ -44,10 +47,12 @@ class op_node final : public pending_op<T> {
 
 public:
     template <class H>
-    op_node(H&& handler, const engine_base& core, bool pooled)
-        : handler_(std::forward<H>(handler)), pooled_(pooled)
+    op_node(H&& handler, operation_state<T>&& what, const engine_base& core, bool pooled)
+        : pending_op<T>(std::move(what), what.decode),
+          handler_(std::forward<H>(handler)),
+          pooled_(pooled)
     {
-        const auto ex = asio::get_associated_executor(handler_, core.executor());
+        const auto& ex = asio::get_associated_executor(handler_, core.executor());
         if (!is_engines(ex, core)) {
             elsewhere_.emplace(asio::prefer(ex, asio::execution::outstanding_work.tracked));
         }
@@ -170,38 +175,49 @@ private:
     std::shared_ptr<operation_id> id_;
 };
 
-template <class T>
-class operation_state;
-
 /// The initiation of every operation.
 template <class T>
-struct initiate {
+class initiate {
+public:
     template <class Handler>
     void operator()(Handler&& handler, operation_state<T>&& what) const
     {
-        using node = op_node<T, std::decay_t<Handler>>;
-        const scope_ptr owner = what.owner;
-        engine_base& core = base_ref(*owner);
-        const bool here = core.on_executor();
-        const auto slot = asio::get_associated_cancellation_slot(handler);
-        void* const block =
-            here ? core.pool().allocate(sizeof(node)) : ::operator new(sizeof(node));
-        auto& op = *new (block) node(std::forward<Handler>(handler), core, here);
-        what.move_into(op);
-        if (here) {
-            const operation_id id = what.start(op);
-            if (slot.is_connected() && id != 0) {
-                auto s = slot;
-                s.template emplace<canceller>(base_of(*owner), id);
-            }
-            return;
+        engine_base& core = base_ref(*what.owner);
+        if (core.on_executor()) {
+            start_here(core, std::forward<Handler>(handler), std::move(what));
+        } else {
+            start_from_elsewhere(core, std::forward<Handler>(handler), std::move(what));
         }
+    }
+
+private:
+    template <class Handler>
+    void start_here(engine_base& core, Handler&& handler, operation_state<T>&& what) const
+    {
+        using node = op_node<T, std::decay_t<Handler>>;
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        void* const block = core.pool().allocate(sizeof(node));
+        auto& op = *new (block) node(std::forward<Handler>(handler), std::move(what), core, true);
+        const operation_id id = what.start(op);
+        // An id says that the operation is parked, and that keeps the engine.
+        if (slot.is_connected() && id != 0) {
+            slot.template emplace<canceller>(core.weak_from_this(), id);
+        }
+    }
+
+    template <class Handler>
+    void start_from_elsewhere(engine_base& core, Handler&& handler, operation_state<T>&& what) const
+    {
+        using node = op_node<T, std::decay_t<Handler>>;
+        const scope_ptr keep = what.owner;
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        void* const block = ::operator new(sizeof(node));
+        auto& op = *new (block) node(std::forward<Handler>(handler), std::move(what), core, false);
         // Once it is posted the handler may run at any moment: the slot is filled before.
         std::shared_ptr<operation_id> id;
         if (slot.is_connected()) {
             id = std::make_shared<operation_id>(0);
-            auto s = slot;
-            s.template emplace<remote_canceller>(base_of(*owner), id);
+            slot.template emplace<remote_canceller>(core.weak_from_this(), id);
         }
         asio::post(core.executor(), in_transit(op, what.start, std::move(id)));
     }

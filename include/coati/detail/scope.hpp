@@ -34,7 +34,6 @@ struct scope {
 using scope_ptr = std::shared_ptr<const scope>;
 
 /// The engine as the templates may see it. Not inline: here `engine` is incomplete.
-std::shared_ptr<engine_base> base_of(const scope& s) noexcept;
 engine_base& base_ref(const scope& s) noexcept;
 
 }  // namespace coati::detail

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace coati::protocol {
 
@@ -43,6 +44,10 @@ public:
 
 protected:
     request() = default;
+    request(wire::op_code which, bool does_mutate, wire::watch_kind arms, std::string&& bytes) noexcept
+        : op(which), mutates(does_mutate), watches(arms), body(std::move(bytes))
+    {
+    }
     request(const request&) = delete;
     request& operator=(const request&) = delete;
     ~request() = default;
