@@ -50,7 +50,7 @@ class state_observer {
 public:
     protocol::state_log log;
     operation_id waiter = 0;
-    std::weak_ptr<engine> core;
+    std::shared_ptr<engine> core;  // what is in the log can be read when all handles are gone
     bool ended = false;
 };
 

@@ -120,6 +120,7 @@ void engine::shut_down() noexcept
     exchange_.discard_all();
     parking_.discard_all();
     alarm_.clear();
+    std::exchange(observers_, {}).clear();  // an observer holds the engine as well
     connection_.reset();  // its socket belongs to the context, too
     // A strand must not outlive its context.
     executor_ = asio::any_io_executor();
