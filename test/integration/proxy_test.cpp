@@ -5,6 +5,10 @@
 
 #include "support/byte_proxy.hpp"
 
+#include <coati/wire/frame.hpp>
+#include <coati/wire/header.hpp>
+#include <coati/wire/jute.hpp>
+
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
@@ -79,6 +83,17 @@ task<> break_everywhere(fixture& f, direction d, std::size_t handshake, std::siz
         f.spawn(some(f, d, handshake, i, frame, seen));
     }
     co_await f.joined();
+}
+
+/// The ConnectRequest at the beginning of what a client sent; refers to that.
+wire::connect_request hello_in(std::string_view sent)
+{
+    const auto frame = wire::next_frame(sent, 1024);
+    REQUIRE(frame.status == wire::frame_status::complete);
+    wire::reader in(frame.payload);
+    wire::connect_request hello;
+    REQUIRE(wire::decode(in, hello));
+    return hello;
 }
 
 /// The session has come through: same id, and it works.
@@ -231,6 +246,33 @@ TEST_CASE("servers that refuse or hang up for a while do not end the session", "
         CHECK(proxy.connections() - before < 40);
         proxy.accept_then_close(false);
         co_await goes_on(f, s, id);
+    });
+}
+
+TEST_CASE("every reconnect shows the session's id and password, and the last zxid seen",
+          "[proxy][S39][T9]")
+{
+    fixture f;
+    byte_proxy proxy(f.servers().client_port(0));
+    f.run([&]() -> task<> {
+        const session s = co_await f.open(f.settings(proxy.port()));
+        const auto made = co_await s.zk.create("/a");
+        ok(made);
+        const session_credentials mine = s.zk.credentials();
+        CHECK(mine.last_zxid == made->zxid);
+        proxy.cut();
+        co_await f.until([&] { return proxy.connections() == 2; }, "another connection");
+        co_await goes_on(f, s, mine.id);
+        const std::string said = proxy.captured(direction::to_server, 0);
+        const wire::connect_request first = hello_in(said);
+        CHECK(first.session_id == 0);
+        CHECK(first.last_zxid_seen == 0);
+        const std::string sent = proxy.captured(direction::to_server, 1);
+        const wire::connect_request second = hello_in(sent);
+        CHECK(second.session_id == mine.id);
+        CHECK(second.password == mine.password);
+        CHECK(second.last_zxid_seen == mine.last_zxid);
+        CHECK(second.timeout_ms == first.timeout_ms);
     });
 }
 
