@@ -55,24 +55,25 @@ public:
         asio::co_spawn(zk_.get_executor(), std::move(what), fail_loudly);
     }
 
-    /// One operation after the other, until the lane has had enough.
-    asio::awaitable<void> slot(Lane* lane, std::string own_path)
+    /// A coroutine of the workload's kind. Each kind has a frame of its own, as an application's
+    /// coroutines would: one with all kinds in it would be several times as large.
+    void start_slot(Lane* lane, const std::string& own_path)
     {
-        std::uint64_t begun = 0;
-        for (std::uint64_t i = 0; lane->start(begun); ++i) {
-            bool good = false;
-            switch (args_.op(i)) {
-            case GET: good = is_good(co_await zk_.get(path_)); break;
-            case SET: good = is_good(co_await zk_.set(path_, data_)); break;
-            case CREATE: good = is_good(co_await zk_.create(own_path, data_)); break;
-            case DEL: good = is_good(co_await zk_.remove(own_path)); break;
-            case MULTI: {
-                auto ten = sets(zk_, path_, data_, std::make_index_sequence<10>());
-                good = is_good(co_await std::move(ten));
-                break;
-            }
-            }
-            lane->end(begun, good);
+        const auto get = [this] { return zk_.get(path_); };
+        const auto set = [this] { return zk_.set(path_, data_); };
+        const auto create = [this, own_path] { return zk_.create(own_path, data_); };
+        const auto remove = [this, own_path] { return zk_.remove(own_path); };
+        const auto multi = [this] {
+            return sets(zk_, path_, data_, std::make_index_sequence<10>());
+        };
+        switch (args_.op(0)) {
+        case GET:
+            spawn(args_.op(9) == SET ? in_turns(lane, get, set) : again_and_again(lane, get));
+            break;
+        case SET: spawn(again_and_again(lane, set)); break;
+        case CREATE:
+        case DEL: spawn(in_turns(lane, create, remove)); break;
+        case MULTI: spawn(again_and_again(lane, multi)); break;
         }
     }
 
@@ -83,7 +84,8 @@ public:
     asio::awaitable<void> register_watches()
     {
         while (next_ < args_.n) {
-            auto seen = co_await zk_.get_and_watch("/w/" + std::to_string(next_++));
+            const std::string path = "/w/" + std::to_string(next_++);
+            auto seen = co_await zk_.get_and_watch(path);
             if (!seen) {
                 throw coati::exception(seen.error());
             }
@@ -106,9 +108,9 @@ public:
     /// From losing the connection to the first answer on the next one, in milliseconds.
     asio::awaitable<void> lose_connection(double* milliseconds)
     {
-        co_await zk_.sleep_for(std::chrono::milliseconds(20));
+        [[maybe_unused]] auto slept = co_await zk_.sleep_for(std::chrono::milliseconds(20));
         const std::uint64_t begun = now_ns();
-        co_await zk_.set("/drop", "");
+        [[maybe_unused]] auto dropped = co_await zk_.set("/drop", "");
         auto answer = co_await zk_.get(path_);
         if (!answer) {
             throw coati::exception(answer.error());
@@ -117,6 +119,31 @@ public:
     }
 
 private:
+    /// One operation after the other, until the lane has had enough.
+    template <class Make>
+    asio::awaitable<void> again_and_again(Lane* lane, Make make)
+    {
+        for (std::uint64_t begun = 0; lane->start(begun);) {
+            auto op = make();
+            lane->end(begun, is_good(co_await std::move(op)));
+        }
+    }
+    template <class Make, class Other>
+    asio::awaitable<void> in_turns(Lane* lane, Make make, Other other)
+    {
+        const Op first = args_.op(0);
+        std::uint64_t begun = 0;
+        for (std::uint64_t i = 0; lane->start(begun); ++i) {
+            if (args_.op(i) == first) {
+                auto op = make();
+                lane->end(begun, is_good(co_await std::move(op)));
+            } else {
+                auto op = other();
+                lane->end(begun, is_good(co_await std::move(op)));
+            }
+        }
+    }
+
     template <class T>
     static bool is_good(const coati::result<T>& r)
     {
@@ -175,7 +202,7 @@ private:
             for (long w = 0; w < bench_.a.window; ++w) {
                 const std::string own = "/c/" + std::to_string(getpid()) + "_" + std::to_string(s) +
                                         "_" + std::to_string(w);
-                sessions_[s]->spawn(sessions_[s]->slot(&bench_.lanes[s], own));
+                sessions_[s]->start_slot(&bench_.lanes[s], own);
             }
         }
         context_.run();
