@@ -1,7 +1,7 @@
 // Timers of operations: one sleep of the transport for the earliest of them all.
 //
-// Only operations that asked for a time are here. The sleep ends with the last of them, so that it does
-// not keep an execution context busy for nothing. On the engine's executor only.
+// Only operations that asked for a time are here. The sleep ends with the last of them, so that it
+// does not keep an execution context busy for nothing. On the engine's executor only.
 #pragma once
 
 #include <coati/detail/engine_base.hpp>

@@ -127,12 +127,13 @@ client::client(boost::asio::any_io_executor ex, config settings, std::shared_ptr
 }
 
 client::client(serial ex, config settings, std::shared_ptr<transport> world)
-    : scope_(detail::first_scope(std::move(ex.executor), true, std::move(settings),
-                                 std::move(world)))
+    : scope_(
+          detail::first_scope(std::move(ex.executor), true, std::move(settings), std::move(world)))
 {
 }
 
-// --- the session -------------------------------------------------------------------------------------
+// --- the session
+// -------------------------------------------------------------------------------------
 
 operation<void> client::run() const
 {
@@ -153,8 +154,7 @@ state_stream client::states() const
 {
     auto observer = std::make_shared<detail::state_observer>();
     observer->core = scope_->core;
-    detail::on_engine(*scope_->core,
-                      [core = scope_->core, observer] { core->observe(observer); });
+    detail::on_engine(*scope_->core, [core = scope_->core, observer] { core->observe(observer); });
     return state_stream(std::move(observer));
 }
 
@@ -183,7 +183,8 @@ std::vector<attempt> client::last_attempts() const
     return scope_->core->last_attempts();
 }
 
-// --- time --------------------------------------------------------------------------------------------
+// --- time
+// --------------------------------------------------------------------------------------------
 
 operation<void> client::sleep_for(duration how_long) const
 {
@@ -195,7 +196,8 @@ time_point client::now() const
     return scope_->core->world().now();
 }
 
-// --- handles -----------------------------------------------------------------------------------------
+// --- handles
+// -----------------------------------------------------------------------------------------
 
 client client::chroot(std::string prefix) const
 {
@@ -226,7 +228,8 @@ const boost::asio::any_io_executor& client::get_executor() const noexcept
     return scope_->core->executor();
 }
 
-// --- state streams -----------------------------------------------------------------------------------
+// --- state streams
+// -----------------------------------------------------------------------------------
 
 namespace {
 

@@ -116,13 +116,13 @@ operation<Result> read(const detail::scope_ptr& scope, const std::string& path, 
 operation<get_result> client::get(std::string path) const
 {
     return read<wire::get_data, get_result>(scope_, path, false,
-                                &decode_read<wire::get_data, get_result>);
+                                            &decode_read<wire::get_data, get_result>);
 }
 
 operation<watched_data> client::get_and_watch(std::string path) const
 {
     return read<wire::get_data, watched_data>(scope_, path, true,
-                                &decode_watched<wire::get_data, watched_data>);
+                                              &decode_watched<wire::get_data, watched_data>);
 }
 
 operation<std::optional<stat>> client::exists(std::string path) const
@@ -137,14 +137,14 @@ operation<watched_existence> client::exists_and_watch(std::string path) const
 
 operation<children_result> client::children(std::string path) const
 {
-    return read<wire::get_children2, children_result>(scope_, path, false,
-                                     &decode_read<wire::get_children2, children_result>);
+    return read<wire::get_children2, children_result>(
+        scope_, path, false, &decode_read<wire::get_children2, children_result>);
 }
 
 operation<watched_children> client::children_and_watch(std::string path) const
 {
-    return read<wire::get_children2, watched_children>(scope_, path, true,
-                                     &decode_watched<wire::get_children2, watched_children>);
+    return read<wire::get_children2, watched_children>(
+        scope_, path, true, &decode_watched<wire::get_children2, watched_children>);
 }
 
 operation<void> client::sync(std::string path) const

@@ -17,13 +17,14 @@
 
 namespace coati::detail {
 
-/// The server's path of a path under a handle's chroot, validated. Without a chroot a view, no copy.
+/// The server's path of a path under a handle's chroot, validated. Without a chroot a view, no
+/// copy.
 class server_path {
 public:
     server_path(const scope& s, const std::string& path, bool is_sequential = false)
     {
-        const auto checked = is_sequential ? wire::validate_sequential_path(path)
-                                           : wire::validate_path(path);
+        const auto checked =
+            is_sequential ? wire::validate_sequential_path(path) : wire::validate_path(path);
         if (checked != wire::path_error::none || s.is_invalid) {
             wrong_ = errc::invalid_path;
             return;

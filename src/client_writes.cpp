@@ -121,7 +121,8 @@ operation<void> client::remove(std::string path, std::optional<std::int32_t> exp
         make_request<wire::remove, void>(scope_, where.wrong(), what, &decode_removed));
 }
 
-// --- multi -------------------------------------------------------------------------------------------
+// --- multi
+// -------------------------------------------------------------------------------------------
 
 errc op::create::append_to(std::string& body, const detail::scope& s) const
 {
@@ -213,7 +214,8 @@ result<std::vector<any_op_result>> decode_multi(const pending_base& op, const pr
         if (one.stat && one.created_path.empty()) {
             results.emplace_back(*one.stat);
         } else if (!one.created_path.empty()) {
-            results.emplace_back(std::string(wire::strip_chroot(op.owner->chroot, one.created_path)));
+            results.emplace_back(
+                std::string(wire::strip_chroot(op.owner->chroot, one.created_path)));
         } else {
             results.emplace_back();
         }

@@ -13,8 +13,8 @@ namespace coati::detail {
 // `a() || b()`: the first to return ends the other, and both are joined.
 using namespace asio::experimental::awaitable_operators;
 
-/// Accepts every type of cancellation and passes it on as terminal, the only one that all operations
-/// know. For the root of a spawned coroutine.
+/// Accepts every type of cancellation and passes it on as terminal, the only one that all
+/// operations know. For the root of a spawned coroutine.
 struct any_to_terminal {
     asio::cancellation_type operator()(asio::cancellation_type type) const noexcept
     {

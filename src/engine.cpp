@@ -1,5 +1,5 @@
-// The reconnect coroutine. It owns the session's credentials as its own local state, replays them to
-// one server after another, and puts every ending through one classification (coati/errc.hpp).
+// The reconnect coroutine. It owns the session's credentials as its own local state, replays them
+// to one server after another, and puts every ending through one classification (coati/errc.hpp).
 
 #include "engine.hpp"
 
@@ -62,8 +62,8 @@ asio::awaitable<result<void>> engine::run(std::shared_ptr<engine> self)
     co_await asio::this_coro::reset_cancellation_state(any_to_terminal{});
     ending why{errc::session_dropped, {}};
     try {
-        auto ended = co_await (self->hold_session() || self->until_closed() ||
-                               self->until_unreachable());
+        auto ended =
+            co_await (self->hold_session() || self->until_closed() || self->until_unreachable());
         why = ending_of(ended);
     } catch (...) {
         // Cancelled. With all operands cancelled the operator throws a type of its own, so this one
@@ -202,8 +202,8 @@ duration engine::session_timeout() const noexcept
                                                              : config_.session_timeout;
 }
 
-// One attempt at one address, from the look-up of its name to the server's answer. The deadline of all
-// of it is until_too_late.
+// One attempt at one address, from the look-up of its name to the server's answer. The deadline of
+// all of it is until_too_late.
 asio::awaitable<ending> engine::reach_server(session_credentials mine)
 {
     set_state(session_state::connecting);

@@ -4,8 +4,8 @@
 //   engine_serve.cpp   one connection: reader, writer and clock
 //   engine_calls.cpp   what handles ask for: submit, cancel, close, sleeps, watches, states
 //
-// Knows no operation's meaning: requests are bytes, replies go to whoever asked. Everything runs on one
-// executor, hence no lock. Nothing here is visible to users.
+// Knows no operation's meaning: requests are bytes, replies go to whoever asked. Everything runs on
+// one executor, hence no lock. Nothing here is visible to users.
 #pragma once
 
 #include "alarm.hpp"
@@ -95,7 +95,8 @@ public:
     void stop_observing(const std::shared_ptr<state_observer>& observer) noexcept;
     void last_handle_gone();
 
-    // --- looking -----------------------------------------------------------------------------------
+    // --- looking
+    // -----------------------------------------------------------------------------------
 
     const config& settings() const noexcept { return config_; }
     transport& world() noexcept { return *transport_; }
@@ -137,7 +138,8 @@ private:
     std::optional<errc> deliver_frames();
     std::optional<errc> skip_oversized(std::string_view buffered, std::size_t length);
 
-    // --- bookkeeping (engine_calls.cpp) ------------------------------------------------------------
+    // --- bookkeeping (engine_calls.cpp)
+    // ------------------------------------------------------------
     void set_state(session_state to);
     void wake_writer();
     void set_timer(pending_base& op, operation_id id);
@@ -149,10 +151,10 @@ private:
     std::shared_ptr<transport> transport_;
 
     // Sessions.
-    std::shared_ptr<session_life> life_;     // the newest; never null
+    std::shared_ptr<session_life> life_;  // the newest; never null
     bool running_ = false;
     bool connected_ = false;
-    bool established_ = false;               // in this run, at least once
+    bool established_ = false;  // in this run, at least once
     bool shut_ = false;
     session_state state_ = session_state::disconnected;
     std::vector<std::shared_ptr<state_observer>> observers_;
@@ -161,7 +163,7 @@ private:
     // Closing.
     bool closing_ = false;
     bool close_confirmed_ = false;
-    bool close_sent_ = false;                // and its answer lost: the session must not come back
+    bool close_sent_ = false;  // and its answer lost: the session must not come back
     friend class close_request;
 
     // Reaching a server.
@@ -169,8 +171,8 @@ private:
     protocol::reconnect_pace pace_;
     server_address target_;
     endpoint where_;
-    std::vector<endpoint> addresses_;        // of target_, still to be tried
-    std::vector<attempt> attempts_;          // the last at each server
+    std::vector<endpoint> addresses_;  // of target_, still to be tried
+    std::vector<attempt> attempts_;    // the last at each server
     attempt_step step_ = attempt_step::resolve;
 
     // The connection.
@@ -181,13 +183,13 @@ private:
     std::vector<char> in_;
     std::size_t in_begin_ = 0;
     std::size_t in_end_ = 0;
-    std::size_t skip_ = 0;                   // bytes of an oversized frame still to be dropped
+    std::size_t skip_ = 0;  // bytes of an oversized frame still to be dropped
     std::string out_;
     bool delivering_ = false;
     bool flush_posted_ = false;
     wake_up output_ready_;
     wake_up close_requested_;
-    wake_up never_;                            // is not set: what waits on it waits for its cancellation
+    wake_up never_;  // is not set: what waits on it waits for its cancellation
 
     parking parking_;
     alarm alarm_;

@@ -1,4 +1,5 @@
-// The part of the engine that templates see: memory for parked operations, and exceptions on their way out.
+// The part of the engine that templates see: memory for parked operations, and exceptions on their
+// way out.
 
 #include <coati/detail/engine_base.hpp>
 

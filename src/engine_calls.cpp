@@ -1,4 +1,5 @@
-// What handles ask of the engine: submit, cancel, run, close, sleeps, state streams. No coroutines here.
+// What handles ask of the engine: submit, cancel, run, close, sleeps, state streams. No coroutines
+// here.
 
 #include "engine.hpp"
 
@@ -45,7 +46,8 @@ asio::any_io_executor without_strand(const asio::any_io_executor& ex)
 
 }  // namespace
 
-/// The request that ends the session on the server. Its answer is the confirmation that close waits for.
+/// The request that ends the session on the server. Its answer is the confirmation that close waits
+/// for.
 class close_request final : public protocol::request {
 public:
     explicit close_request(engine& core) : core_(core)
@@ -71,11 +73,11 @@ private:
     engine& core_;  // owns the exchange that owns this
 };
 
-// --- making and ending the engine ------------------------------------------------------------------
+// --- making and ending the engine
+// ------------------------------------------------------------------
 
 engine::engine(config settings, std::shared_ptr<transport> world)
-    : config_(std::move(settings)),
-      transport_(std::move(world)),
+    : config_(std::move(settings)), transport_(std::move(world)),
       life_(std::make_shared<session_life>()),
       order_(config_.servers, config_.shuffle_servers, random_of{*transport_})
 {
@@ -121,8 +123,10 @@ void engine::shut_down() noexcept
     parking_.discard_all();
     alarm_.clear();
     std::exchange(observers_, {}).clear();  // an observer holds the engine as well
-    connection_.reset();  // its socket belongs to the context, too
-    // A strand must not outlive its context.
+    connection_.reset();                    // its socket belongs to the context, too
+    // A strand must not outlive its context, nor must what holds one in a cancellation slot.
+    stop_run_.slot().clear();
+    alarm_.stop.slot().clear();
     executor_ = asio::any_io_executor();
 }
 
@@ -173,8 +177,8 @@ void engine::submit_silently(protocol::request& what)
     wake_writer();
 }
 
-// Inside the read loop requests only queue up: the reader wakes the writer once, after the last frame.
-// Elsewhere one posted wake-up a turn gathers a burst into one write.
+// Inside the read loop requests only queue up: the reader wakes the writer once, after the last
+// frame. Elsewhere one posted wake-up a turn gathers a burst into one write.
 void engine::wake_writer()
 {
     if (!connected_ || delivering_ || flush_posted_) {
@@ -235,7 +239,8 @@ operation_id engine::park(pending_base& op, parked_kind kind)
     return id;
 }
 
-// --- time --------------------------------------------------------------------------------------------
+// --- time
+// --------------------------------------------------------------------------------------------
 
 void engine::set_timer(pending_base& op, operation_id id)
 {
@@ -301,7 +306,8 @@ operation_id engine::start_sleep(pending_base& op)
     return park(op, parked_kind::sleeping);
 }
 
-// --- the session -------------------------------------------------------------------------------------
+// --- the session
+// -------------------------------------------------------------------------------------
 
 operation_id engine::start_run(pending_base& op)
 {
@@ -349,8 +355,8 @@ operation_id engine::start_close(pending_base& op)
         op.discard();
         return 0;
     }
-    // An ended one as well: its run may still be telling everybody, and a request that is queued now
-    // would go out on the next session and close that.
+    // An ended one as well: its run may still be telling everybody, and a request that is queued
+    // now would go out on the next session and close that.
     if (!running_ || life_->ended || other_session) {
         complete_later(static_cast<pending_op<void>&>(op), result<void>(success()));
         return 0;
@@ -402,7 +408,8 @@ void engine::end_waiters(std::vector<operation_id>& ids, const std::optional<err
     }
 }
 
-// --- state streams -------------------------------------------------------------------------------------
+// --- state streams
+// -------------------------------------------------------------------------------------
 
 void engine::set_state(session_state to)
 {

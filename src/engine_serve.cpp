@@ -1,5 +1,5 @@
-// One connection, from its handshake to its loss: reader, writer and clock. When one of them ends, the
-// others are cancelled and joined.
+// One connection, from its handshake to its loss: reader, writer and clock. When one of them ends,
+// the others are cancelled and joined.
 
 #include "engine.hpp"
 
@@ -66,15 +66,16 @@ asio::awaitable<ending> engine::reader()
         auto more = read_some(*connection_, room_to_read());
         const auto [ec, n] = co_await std::move(more)(asio::as_tuple(asio::deferred));
         if (ec) {
-            const errc code = ec == asio::error::eof ? errc::connection_closed : errc::connection_loss;
+            const errc code =
+                ec == asio::error::eof ? errc::connection_closed : errc::connection_loss;
             co_return ending{code, ec};
         }
         in_end_ += n;
     }
 }
 
-// Where the next read goes. Frames that are only half here are moved to the front; the buffer grows for
-// large frames and for busy connections.
+// Where the next read goes. Frames that are only half here are moved to the front; the buffer grows
+// for large frames and for busy connections.
 asio::mutable_buffer engine::room_to_read()
 {
     if (in_begin_ == in_end_) {
@@ -145,7 +146,8 @@ std::optional<errc> engine::deliver_frames()
     return over;
 }
 
-// A reply above max_reply: its request fails, the rest of the frame is dropped, the session goes on.
+// A reply above max_reply: its request fails, the rest of the frame is dropped, the session goes
+// on.
 std::optional<errc> engine::skip_oversized(std::string_view buffered, std::size_t length)
 {
     skip_ = 4 + length;

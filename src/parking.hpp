@@ -1,7 +1,8 @@
 // The one place that owns parked operations which are not requests: run, close, sleeps, next().
 //
-// Whoever completes one takes it out by its id. A parked handler may hold a coroutine frame that holds
-// a handle that holds the engine that holds this: the cycle is broken when the execution context ends.
+// Whoever completes one takes it out by its id. A parked handler may hold a coroutine frame that
+// holds a handle that holds the engine that holds this: the cycle is broken when the execution
+// context ends.
 #pragma once
 
 #include <coati/detail/pending_op.hpp>

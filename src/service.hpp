@@ -1,6 +1,6 @@
-// Lets an execution context break the cycles of parked handlers when it ends, as it does for Asio's own
-// objects: a parked request holds a coroutine, which holds a handle, which holds the engine, which holds
-// the request.
+// Lets an execution context break the cycles of parked handlers when it ends, as it does for Asio's
+// own objects: a parked request holds a coroutine, which holds a handle, which holds the engine,
+// which holds the request.
 #pragma once
 
 #include <boost/asio/execution_context.hpp>

@@ -1,5 +1,5 @@
-// The transport's functions as deferred operations, so that a coroutine awaits them without a frame of
-// its own. One line each; the contract is in coati/transport.hpp.
+// The transport's functions as deferred operations, so that a coroutine awaits them without a frame
+// of its own. One line each; the contract is in coati/transport.hpp.
 #pragma once
 
 #include <coati/transport.hpp>

@@ -61,7 +61,8 @@ private:
             return;
         }
         waiter_ = std::move(h);
-        // The slot of the erased handler: assigning to the original one would destroy the erasure's.
+        // The slot of the erased handler: assigning to the original one would destroy the
+        // erasure's.
         auto slot = boost::asio::get_associated_cancellation_slot(waiter_);
         if (slot.is_connected()) {
             slot.assign([this](boost::asio::cancellation_type) { abort(); });
@@ -71,8 +72,9 @@ private:
     {
         if (waiter_) {
             auto waiter = std::exchange(waiter_, handler());
-            boost::asio::post(executor_, boost::asio::append(std::move(waiter),
-                                                             boost::asio::error::operation_aborted));
+            boost::asio::post(
+                executor_,
+                boost::asio::append(std::move(waiter), boost::asio::error::operation_aborted));
         }
     }
 

@@ -25,7 +25,8 @@ namespace detail {
 
 namespace {
 
-/// Takes a watch off the server. Nobody waits for the answer: no_watcher means that it has just fired.
+/// Takes a watch off the server. Nobody waits for the answer: no_watcher means that it has just
+/// fired.
 class removal final : public protocol::request {
 public:
     explicit removal(std::string_view path, wire::watch_kind kind)

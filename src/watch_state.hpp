@@ -1,4 +1,5 @@
-// The shared part of a watch: in the engine's table while armed, in the user's handle until dropped.
+// The shared part of a watch: in the engine's table while armed, in the user's handle until
+// dropped.
 #pragma once
 
 #include "engine.hpp"
@@ -32,7 +33,7 @@ public:
 
 private:
     scope_ptr owner_;
-    std::optional<event> fired_;   // not delivered yet
+    std::optional<event> fired_;  // not delivered yet
     std::optional<error> end_;
     operation_id waiter_ = 0;
 };

@@ -10,7 +10,15 @@
 namespace coati {
 
 /// Permission bits (org.apache.zookeeper.ZooDefs.Perms). create and remove are about children.
-enum class perms : std::int32_t { none = 0, read = 1, write = 2, create = 4, remove = 8, admin = 16, all = 31 };
+enum class perms : std::int32_t {
+    none = 0,
+    read = 1,
+    write = 2,
+    create = 4,
+    remove = 8,
+    admin = 16,
+    all = 31
+};
 
 constexpr perms operator|(perms a, perms b) noexcept
 {

@@ -1,7 +1,8 @@
 // coati::client: one documented method an operation. A cheap handle; copies share one engine.
 //
 // Long work in a handler or in the application under `hold` delays the session's pings, because a
-// completion on the session's own executor is a direct call: bind such work to an executor of its own.
+// completion on the session's own executor is a direct call: bind such work to an executor of its
+// own.
 #pragma once
 
 #include <coati/acl.hpp>
@@ -71,12 +72,13 @@ struct watched_children {
 struct options {
     /// Operations complete with errc::timed_out and their fate after this. Zero: never.
     duration timeout = duration::zero();
-    /// Java's behaviour: without a connection fail at once (connection_loss, not_sent), never replay.
+    /// Java's behaviour: without a connection fail at once (connection_loss, not_sent), never
+    /// replay.
     bool fail_fast = false;
 };
 
-/// A promise that everything with this executor happens on one thread at a time, so that no strand is
-/// needed: `coati::client(coati::serial(ctx.get_executor()), config)`.
+/// A promise that everything with this executor happens on one thread at a time, so that no strand
+/// is needed: `coati::client(coati::serial(ctx.get_executor()), config)`.
 class serial {
 public:
     explicit serial(boost::asio::any_io_executor ex) : executor(std::move(ex)) {}
@@ -86,11 +88,11 @@ public:
 /// A client of one ensemble. A session is one call of `run`; everything else is a request.
 ///
 /// Requests that are made before the first `run` wait for it; between two runs they fail with the
-/// ending of the last. Operations complete on the handler's executor. All of a client's methods may be
-/// called on any thread, but for the getters, which belong on `get_executor()`.
+/// ending of the last. Operations complete on the handler's executor. All of a client's methods may
+/// be called on any thread, but for the getters, which belong on `get_executor()`.
 ///
-/// Every operation can complete, beside what is named with it, with: connection_loss (a written write
-/// whose answer was lost, fate maybe_applied; with `fail_fast` everything that a loss met),
+/// Every operation can complete, beside what is named with it, with: connection_loss (a written
+/// write whose answer was lost, fate maybe_applied; with `fail_fast` everything that a loss met),
 /// session_expired and the other endings of a session, invalid_path, request_too_large, timed_out,
 /// cancelled, marshalling_error, throttled_op.
 class client {
@@ -109,8 +111,8 @@ public:
     operation<void> run() const;
 
     /// Ends the session in order: what was submitted before goes out first, then closeSession.
-    /// Success: the server confirmed, or there was no session to close. Else close_unconfirmed after
-    /// `config.close_wait`: the session may live until its timeout.
+    /// Success: the server confirmed, or there was no session to close. Else close_unconfirmed
+    /// after `config.close_wait`: the session may live until its timeout.
     operation<void> close() const;
 
     /// Completes at the first moment the session is connected; at once if it is.
@@ -128,7 +130,8 @@ public:
     /// The last attempt at each server: how far it came and what it ended with.
     std::vector<attempt> last_attempts() const;
 
-    // --- reading -----------------------------------------------------------------------------------
+    // --- reading
+    // -----------------------------------------------------------------------------------
 
     /// Reads data and stat. Notable errors: no_node, no_auth, reply_too_large.
     operation<get_result> get(std::string path) const;
@@ -143,19 +146,20 @@ public:
     operation<children_result> children(std::string path) const;
     /// Also watches for a child's creation or removal, or the znode's own.
     operation<watched_children> children_and_watch(std::string path) const;
-    /// Completes when this server has caught up with what was committed before: read after it on the
-    /// same handle. Not a quorum operation (ZOOKEEPER-1675).
+    /// Completes when this server has caught up with what was committed before: read after it on
+    /// the same handle. Not a quorum operation (ZOOKEEPER-1675).
     operation<void> sync(std::string path = "/") const;
 
-    // --- writing -------------------------------------------------------------------------------------
+    // --- writing
+    // -------------------------------------------------------------------------------------
 
-    /// Creates a znode. Notable errors: node_exists, no_node (the parent), no_children_for_ephemerals,
-    /// invalid_acl, no_auth, quota_exceeded.
+    /// Creates a znode. Notable errors: node_exists, no_node (the parent),
+    /// no_children_for_ephemerals, invalid_acl, no_auth, quota_exceeded.
     operation<created> create(std::string path, coati::data bytes = {},
                               create_mode mode = create_mode::persistent,
                               acls who = acls::open_unsafe()) const;
-    /// Sets the data, if the version is the expected one. Gives the new stat. Notable errors: no_node,
-    /// bad_version, no_auth, quota_exceeded.
+    /// Sets the data, if the version is the expected one. Gives the new stat. Notable errors:
+    /// no_node, bad_version, no_auth, quota_exceeded.
     operation<stat> set(std::string path, coati::data bytes,
                         std::optional<std::int32_t> expected_version = {}) const;
     /// Removes a znode without children. Notable errors: no_node, bad_version, not_empty, no_auth.
@@ -175,7 +179,8 @@ public:
     /// The same for a list that is made at run time.
     operation<multi_results> multi(std::vector<any_op> ops) const;
 
-    // --- time ------------------------------------------------------------------------------------------
+    // --- time
+    // ------------------------------------------------------------------------------------------
 
     /// Sleeps on the client's clock, which a simulated world can turn. Completes with: cancelled.
     operation<void> sleep_for(duration how_long) const;
@@ -187,7 +192,8 @@ public:
         return std::move(op).within(limit);
     }
 
-    // --- handles ---------------------------------------------------------------------------------------
+    // --- handles
+    // ---------------------------------------------------------------------------------------
 
     /// A handle whose paths are relative to `prefix` (under this handle's own chroot). The znode is
     /// not created. A malformed prefix fails every operation of the handle with invalid_path.

@@ -42,8 +42,8 @@ class config {
 public:
     config() = default;
 
-    /// `host[:port]{,host[:port]}[/chroot]`, as every ZooKeeper client takes it. The port defaults to
-    /// 2181; an IPv6 literal stands in brackets. Notable errors: invalid_config (the text of
+    /// `host[:port]{,host[:port]}[/chroot]`, as every ZooKeeper client takes it. The port defaults
+    /// to 2181; an IPv6 literal stands in brackets. Notable errors: invalid_config (the text of
     /// `explain_config_error` says what and where), invalid_path for the chroot.
     static result<config> parse(std::string connection_string);
 
@@ -58,8 +58,8 @@ public:
     std::optional<std::chrono::milliseconds> connect_timeout;
     /// How long a session that was never established is tried for. None: for ever.
     std::optional<std::chrono::milliseconds> connect_deadline;
-    /// After the loss of an established connection the first attempt waits uniformly 0..this, so that
-    /// the clients of a dead server do not arrive at once. 0: at once.
+    /// After the loss of an established connection the first attempt waits uniformly 0..this, so
+    /// that the clients of a dead server do not arrive at once. 0: at once.
     std::chrono::milliseconds reconnect_spread{100};
     /// How long `close` waits for the server's confirmation.
     std::chrono::milliseconds close_wait{3'000};

@@ -17,12 +17,12 @@ inline constexpr null_data_t null_data{};
 /// Data of a znode on its way to the server. Converts from strings and from `null_data`.
 class data {
 public:
-    data() = default;  // empty, not null
-    data(std::string bytes) : bytes_(std::move(bytes)) {}           // NOLINT
-    data(std::string_view bytes) : bytes_(bytes) {}                 // NOLINT
-    data(const char* text) : bytes_(text) {}                        // NOLINT
-    data(null_data_t) : is_null_(true) {}                           // NOLINT
-    data(std::nullptr_t) = delete;  // null data has a name: coati::null_data
+    data() = default;                                      // empty, not null
+    data(std::string bytes) : bytes_(std::move(bytes)) {}  // NOLINT
+    data(std::string_view bytes) : bytes_(bytes) {}        // NOLINT
+    data(const char* text) : bytes_(text) {}               // NOLINT
+    data(null_data_t) : is_null_(true) {}                  // NOLINT
+    data(std::nullptr_t) = delete;                         // null data has a name: coati::null_data
 
     std::string_view bytes() const noexcept { return bytes_; }
     bool is_null() const noexcept { return is_null_; }

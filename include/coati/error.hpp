@@ -41,9 +41,7 @@ public:
     {
     }
     error(errc code, coati::fate what, const boost::system::error_code& cause) noexcept
-        : code_(code),
-          fate_(what),
-          cause_value_(cause.value()),
+        : code_(code), fate_(what), cause_value_(cause.value()),
           cause_category_(cause ? &cause.category() : nullptr)
     {
     }
@@ -83,8 +81,11 @@ public:
     /// One line for a log: name, text, fate, cause. Never contains data or credentials.
     std::string message() const;
 
-    operator boost::system::error_code() const noexcept { return make_error_code(code_); }  // NOLINT
-    operator std::error_code() const noexcept { return make_error_code(code_); }            // NOLINT
+    operator boost::system::error_code() const noexcept
+    {
+        return make_error_code(code_);
+    }                                                                             // NOLINT
+    operator std::error_code() const noexcept { return make_error_code(code_); }  // NOLINT
 
     friend constexpr bool operator==(const error& a, errc b) noexcept { return a.code_ == b; }
     friend constexpr bool operator==(const error& a, const error& b) noexcept
@@ -105,7 +106,9 @@ static_assert(sizeof(error) <= 24 && std::is_trivially_copyable_v<error>);
 /// What `result<T>::value()` throws.
 class exception : public boost::system::system_error {
 public:
-    explicit exception(const coati::error& e) : system_error(make_error_code(e.code())), error_(e) {}
+    explicit exception(const coati::error& e) : system_error(make_error_code(e.code())), error_(e)
+    {
+    }
     const coati::error& error() const noexcept { return error_; }
 
 private:

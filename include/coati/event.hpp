@@ -1,4 +1,5 @@
-// What a watch delivers: the kind of change, the znode's path, and the zxid where the server sends it.
+// What a watch delivers: the kind of change, the znode's path, and the zxid where the server sends
+// it.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ public:
     }
 
     event_type type = event_type::data_changed;
-    std::string path;       ///< Relative to the chroot of the handle that made the watch.
+    std::string path;  ///< Relative to the chroot of the handle that made the watch.
     /// The zxid of the change; -1 from servers before 3.9 and for changes made while disconnected.
     std::int64_t zxid = -1;
 

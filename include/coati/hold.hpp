@@ -1,8 +1,8 @@
 // hold: one session with its application, joined, closed in order.
 //
-// Only client API and Asio; the order at the end of a session is the engine's promise: the reason is
-// fixed, every pending request completes with it, then waiting closes, then run; then the application
-// is cancelled and joined.
+// Only client API and Asio; the order at the end of a session is the engine's promise: the reason
+// is fixed, every pending request completes with it, then waiting closes, then run; then the
+// application is cancelled and joined.
 #pragma once
 
 #include <coati/client.hpp>
@@ -48,14 +48,14 @@ using app_value = typename awaited_result<std::invoke_result_t<App&, client>>::t
 /// A callable argument of a co_await expression. GCC 12.2 destroys a temporary with captures twice,
 /// whatever the signature, so only what it gets right compiles.
 template <class App>
-inline constexpr bool is_safe_body = std::is_lvalue_reference_v<App> ||
-                                     std::is_trivially_destructible_v<std::remove_cvref_t<App>>;
+inline constexpr bool is_safe_body =
+    std::is_lvalue_reference_v<App> || std::is_trivially_destructible_v<std::remove_cvref_t<App>>;
 
 /// A handle bound to the session that its `run` will hold, for ever.
 client pinned_to_next_session(const client& of);
 
-/// Accepts every cancellation and remembers its type; passes it on as terminal, which all operations
-/// know.
+/// Accepts every cancellation and remembers its type; passes it on as terminal, which all
+/// operations know.
 struct keep_type {
     asio::cancellation_type operator()(asio::cancellation_type type) const noexcept { return type; }
 };
@@ -126,11 +126,12 @@ asio::awaitable<held<T>> hold_root(client zk, App app)
 
 }  // namespace detail
 
-/// Runs one session with its application on the client's executor, and completes when both are over.
+/// Runs one session with its application on the client's executor, and completes when both are
+/// over.
 ///
 /// `app` is `boost::asio::awaitable<coati::result<T>>(coati::client)`: a function, a named object
-/// (copied), or a lambda without captures that need a destructor. It gets a handle that is pinned to
-/// this session: after its end every operation of it completes with that ending.
+/// (copied), or a lambda without captures that need a destructor. It gets a handle that is pinned
+/// to this session: after its end every operation of it completes with that ending.
 ///
 /// When the application returns or throws, the session is closed in order. When the session ends
 /// first, the application's requests complete with the reason, then it is cancelled and joined.

@@ -21,7 +21,8 @@ namespace detail {
 struct scope;
 }
 
-/// What one operation of a run-time multi gave: nothing (check, remove), the path (create), the stat (set).
+/// What one operation of a run-time multi gave: nothing (check, remove), the path (create), the
+/// stat (set).
 using any_op_result = std::variant<std::monostate, std::string, stat>;
 
 namespace op {
@@ -37,7 +38,8 @@ public:
     {
     }
 
-    /// Appends this operation to a multi's body. Returns errc{0}, or what is wrong with the arguments.
+    /// Appends this operation to a multi's body. Returns errc{0}, or what is wrong with the
+    /// arguments.
     errc append_to(std::string& body, const detail::scope& s) const;
 
 private:

@@ -1,5 +1,5 @@
-// operation<T>: a request that has not been sent yet. `co_await` sends it; another completion token is
-// given by calling it.
+// operation<T>: a request that has not been sent yet. `co_await` sends it; another completion token
+// is given by calling it.
 #pragma once
 
 #include <coati/detail/initiate.hpp>
@@ -15,8 +15,9 @@ namespace coati {
 template <class T>
 class operation;
 
-/// Types that are safe as by-value parameters inside a co_await expression on GCC 12.2, which destroys
-/// an aggregate temporary with a non-trivial destructor twice. It cannot see capturing lambdas.
+/// Types that are safe as by-value parameters inside a co_await expression on GCC 12.2, which
+/// destroys an aggregate temporary with a non-trivial destructor twice. It cannot see capturing
+/// lambdas.
 template <class T>
 concept co_await_safe = !std::is_aggregate_v<T> || std::is_trivially_destructible_v<T>;
 

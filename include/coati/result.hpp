@@ -1,8 +1,9 @@
 // coati::result<T>: a value or a coati::error. What every operation completes with.
 //
-// Derives from Boost.Outcome's basic_result so that BOOST_OUTCOME_CO_TRY works, and adds what a plain
-// Outcome result forbids: an explicit default constructor. Asio (co_spawn, ||, use_future, channels)
-// makes placeholders; explicit keeps `return {}` from compiling, where it would mean failure.
+// Derives from Boost.Outcome's basic_result so that BOOST_OUTCOME_CO_TRY works, and adds what a
+// plain Outcome result forbids: an explicit default constructor. Asio (co_spawn, ||, use_future,
+// channels) makes placeholders; explicit keeps `return {}` from compiling, where it would mean
+// failure.
 #pragma once
 
 #include <coati/error.hpp>

@@ -1,5 +1,5 @@
-// What an application can see of a session: its identity, and what the last attempts to reach a server
-// ended with. Plain values; the reconnect coroutine (src/engine.cpp) owns the real ones.
+// What an application can see of a session: its identity, and what the last attempts to reach a
+// server ended with. Plain values; the reconnect coroutine (src/engine.cpp) owns the real ones.
 #pragma once
 
 #include <coati/config.hpp>
@@ -38,7 +38,7 @@ public:
 
     std::int64_t id = 0;                              ///< 0: none yet.
     std::chrono::milliseconds negotiated_timeout{0};  ///< The server's, not what was asked for.
-    endpoint server;  ///< Where it was last connected to.
+    endpoint server;                                  ///< Where it was last connected to.
 };
 
 }  // namespace coati

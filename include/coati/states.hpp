@@ -13,8 +13,9 @@ class state_observer;
 }
 
 /// The state of a client's sessions as a stream, beginning with the present state. A slow reader
-/// never loses a terminal state: the last 64 transitions are exact, older ones are merged and counted.
-/// It spans sessions and ends, with errc::closed, when the last handle to the client is gone.
+/// never loses a terminal state: the last 64 transitions are exact, older ones are merged and
+/// counted. It spans sessions and ends, with errc::closed, when the last handle to the client is
+/// gone.
 class state_stream {
 public:
     explicit state_stream(std::shared_ptr<detail::state_observer> observer)

@@ -1,5 +1,6 @@
-// supervise: hold, again and again: after an expiry a new session is made and the application started
-// anew. It decides by how the session ended, never by who came first: the application usually does.
+// supervise: hold, again and again: after an expiry a new session is made and the application
+// started anew. It decides by how the session ended, never by who came first: the application
+// usually does.
 #pragma once
 
 #include <coati/hold.hpp>
@@ -80,10 +81,10 @@ asio::awaitable<result<T>> supervise_root(client zk, App app, back_off pace)
 
 }  // namespace detail
 
-/// Keeps an application in a session: when the session expires, a new one is made and the application
-/// started again, with a handle pinned to it. Completes with the application's result, or its
-/// exception, or the error of a session that cannot be had again (auth_failed, session_stolen,
-/// no_server_reachable).
+/// Keeps an application in a session: when the session expires, a new one is made and the
+/// application started again, with a handle pinned to it. Completes with the application's result,
+/// or its exception, or the error of a session that cannot be had again (auth_failed,
+/// session_stolen, no_server_reachable).
 ///
 /// Ephemerals and watches belong to a session: create them in the application, at its beginning.
 /// Cancellation: `total` cancels the application and closes politely, `terminal` drops; then the
@@ -100,8 +101,7 @@ auto supervise(client zk, App&& app, back_off pace = {})
     using value = detail::app_value<body>;
     const auto ex = zk.get_executor();
     return boost::asio::co_spawn(
-        ex,
-        detail::supervise_root<value, body>(std::move(zk), std::forward<App>(app), pace),
+        ex, detail::supervise_root<value, body>(std::move(zk), std::forward<App>(app), pace),
         boost::asio::deferred);
 }
 

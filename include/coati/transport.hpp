@@ -1,5 +1,6 @@
 // Floor 2: the seam between the client and the world. Time, randomness, names and connections come
-// through here, so that a client and the application on it also run deterministically in virtual time.
+// through here, so that a client and the application on it also run deterministically in virtual
+// time.
 //
 // Knows Asio, knows nothing of ZooKeeper. Two implementations: make_tcp_transport (src/tcp.cpp) and
 // the simulated one of coati/testing/world.hpp.
@@ -7,7 +8,8 @@
 // The contract of every asynchronous function here:
 //  - it never completes inside the call that started it;
 //  - it completes on the handler's associated executor;
-//  - it honours the handler's cancellation slot (any type) and then completes with operation_aborted;
+//  - it honours the handler's cancellation slot (any type) and then completes with
+//  operation_aborted;
 //  - the caller keeps the object and the buffers alive until completion;
 //  - a parked handler dies with its execution context, uncalled.
 #pragma once

@@ -14,10 +14,11 @@ class watch_state;
 }
 
 /// A watch that was set by `get_and_watch`, `exists_and_watch` or `children_and_watch`. It survives
-/// reconnects: it is registered again on the next server, and what changed meanwhile fires it there.
+/// reconnects: it is registered again on the next server, and what changed meanwhile fires it
+/// there.
 ///
-/// Move-only; its destructor unregisters, on the server too when nobody else watches the path. May be
-/// destroyed on any thread; everything else belongs on the client's executor.
+/// Move-only; its destructor unregisters, on the server too when nobody else watches the path. May
+/// be destroyed on any thread; everything else belongs on the client's executor.
 class watch {
 public:
     watch() = default;
@@ -29,8 +30,8 @@ public:
     /// Waits for the event. The watch fires exactly once; the next call fails with
     /// errc::watch_ended, so `while (auto e = co_await w.next())` ends.
     ///
-    /// Completes with: watch_ended, session_expired and every other ending of the session, cancelled
-    /// (the watch stays armed), already_waiting.
+    /// Completes with: watch_ended, session_expired and every other ending of the session,
+    /// cancelled (the watch stays armed), already_waiting.
     operation<event> next() const;
 
     /// True while the server will still send its event.

@@ -271,8 +271,8 @@ std::optional<errc> exchange::on_oversized(std::string_view header)
     request* const what = slots_.front().what;
     pop_front();
     if (what != nullptr) {
-        // The server has answered: what was asked for has been done. Only of a multi the header does
-        // not say so.
+        // The server has answered: what was asked for has been done. Only of a multi the header
+        // does not say so.
         const fate done = what->op == wire::op_code::multi ? fate::maybe_applied : fate::applied;
         what->on_error(error(errc::reply_too_large, what->mutates ? done : fate::not_applied));
     }

@@ -51,23 +51,33 @@ struct ledger {
     }
 };
 
-task<> write_on(client zk, std::string prefix, const bool& stop, ledger& book)
+/// Ends a load.
+class stop_sign {
+public:
+    void raise() { is_up_ = true; }
+    bool is_up() const { return is_up_; }
+
+private:
+    bool is_up_ = false;
+};
+
+task<> write_on(client zk, std::string prefix, const stop_sign& stop, ledger& book)
 {
-    for (int i = 0; !stop; ++i) {
+    for (int i = 0; !stop.is_up(); ++i) {
         const std::string path = prefix + std::to_string(i);
         auto made = co_await zk.create(path);
         if (!made && made.error().fate() == fate::not_sent) {
             auto rest = zk.sleep_for(1ms);  // fail_fast, and nobody there
-            co_await std::move(rest);
+            ok(co_await std::move(rest));
         }
         book.told.emplace(path, std::move(made));
     }
 }
 
-task<> read_on(client zk, const bool& stop, std::size_t& reads)
+task<> read_on(client zk, const stop_sign& stop, std::size_t& reads)
 {
     std::int64_t newest = 0;
-    for (; !stop; ++reads) {
+    for (; !stop.is_up(); ++reads) {
         const auto seen = co_await zk.get("/counter");
         ok(seen);
         CHECK(seen->stat.mzxid >= newest);
@@ -75,9 +85,9 @@ task<> read_on(client zk, const bool& stop, std::size_t& reads)
     }
 }
 
-task<> count_on(client zk, const bool& stop)
+task<> count_on(client zk, const stop_sign& stop)
 {
-    while (!stop) {
+    while (!stop.is_up()) {
         (void)co_await zk.set("/counter", "x");  // whether it is told or not
     }
 }
@@ -174,7 +184,7 @@ task<> kill_under_load(fixture& f, int victim)
     belongings mine;
     co_await acquire(s.zk, many, mine);
 
-    bool stop = false;
+    stop_sign stop;
     ledger book;
     std::size_t reads = 0;
     options strict;
@@ -193,7 +203,7 @@ task<> kill_under_load(fixture& f, int victim)
     const std::size_t reads_before = reads;
     co_await f.until([&] { return book.told.size() > before + 200 && reads > reads_before + 20; },
                      "a load on the other server");
-    stop = true;
+    stop.raise();
     co_await f.joined();
 
     CHECK(s.zk.session().id == id);

@@ -17,12 +17,12 @@ namespace {
 
 using asio::ip::tcp;
 
-/// Accepts everybody, says its text, and hangs up or stays.
+/// Accepts everybody, says its text, and hangs up or stays; silent after the first, if it `tires`.
 class stranger {
 public:
-    stranger(fixture& f, std::string says, bool stays)
+    stranger(fixture& f, std::string says, bool stays, bool tires = false)
         : acceptor_(f.context(), tcp::endpoint(asio::ip::address_v4::loopback(), 0)),
-          says_(std::move(says)), stays_(stays)
+          says_(std::move(says)), stays_(stays), tires_(tires)
     {
         f.spawn(serve());
     }
@@ -47,12 +47,17 @@ private:
             if (stays_) {
                 kept_.push_back(std::move(socket));
             }
+            if (tires_) {
+                says_.clear();
+                stays_ = true;
+            }
         }
     }
 
     tcp::acceptor acceptor_;
     std::string says_;
     bool stays_;
+    bool tires_;
     std::size_t connections_ = 0;
     std::vector<tcp::socket> kept_;
 };
@@ -158,6 +163,26 @@ TEST_CASE("an attempt that the deadline interrupts is named where there was no o
         REQUIRE(tried.size() == 1);
         CHECK(tried[0].error.code() == errc::handshake_timed_out);
         silent.stop();
+        co_await f.joined();
+    });
+}
+
+TEST_CASE("an attempt that the deadline interrupts replaces nothing that is known",
+          "[strangers][S9]")
+{
+    fixture f;
+    f.run([&]() -> task<> {
+        stranger web(f, "HTTP/1.1 400 Bad Request\r\n\r\n", false, true);
+        config c = f.settings(web.port());
+        c.connect_deadline = 1500ms;
+        c.connect_timeout = 20s;
+        const session s = f.start(c);
+        (void)co_await s.ended();
+        REQUIRE(web.connections() == 2);
+        const auto tried = s.zk.last_attempts();
+        REQUIRE(tried.size() == 1);
+        CHECK(tried[0].error.code() == errc::not_zookeeper);
+        web.stop();
         co_await f.joined();
     });
 }

@@ -173,7 +173,7 @@ TEST_CASE("supervise makes a new session after an expiry, and the ephemeral is t
             if (ids.size() < 3) {
                 co_await expire(f, mine);
                 auto forever = mine.sleep_for(1h);
-                co_await std::move(forever);  // until the session's end cancels it
+                (void)co_await std::move(forever);  // until the session's end cancels it
             }
             co_return ids.size();
         };

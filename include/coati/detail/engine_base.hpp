@@ -1,5 +1,5 @@
-// What the token shell (templates, in every user's object file) may see of the engine: its executor,
-// its memory, and how to cancel. Everything else is compiled once, in src/.
+// What the token shell (templates, in every user's object file) may see of the engine: its
+// executor, its memory, and how to cancel. Everything else is compiled once, in src/.
 #pragma once
 
 #include <coati/clock.hpp>

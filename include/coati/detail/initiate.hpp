@@ -1,9 +1,9 @@
 // The token shell: from a completion token and a prepared operation to a parked node.
 //
 // All executor and cancellation logic of handlers is here. Rules: a handler on the engine's own
-// executor is called directly; any other is dispatched to its executor, which is kept busy meanwhile;
-// an operation never completes inside its initiation; cancellation holds an id and a weak pointer,
-// never a pointer into a queue, and the user's slot is never cleared from here.
+// executor is called directly; any other is dispatched to its executor, which is kept busy
+// meanwhile; an operation never completes inside its initiation; cancellation holds an id and a
+// weak pointer, never a pointer into a queue, and the user's slot is never cleared from here.
 #pragma once
 
 #include <coati/detail/pending_op.hpp>
@@ -48,8 +48,7 @@ class op_node final : public pending_op<T> {
 public:
     template <class H>
     op_node(H&& handler, operation_state<T>&& what, const engine_base& core, bool pooled)
-        : pending_op<T>(std::move(what), what.decode),
-          handler_(std::forward<H>(handler)),
+        : pending_op<T>(std::move(what), what.decode), handler_(std::forward<H>(handler)),
           pooled_(pooled)
     {
         const auto& ex = asio::get_associated_executor(handler_, core.executor());

@@ -13,8 +13,8 @@ namespace coati::detail {
 
 class pending_base;
 
-/// Puts an operation to work, on the engine's executor. Takes ownership; never completes it inside the
-/// call. Returns what cancels it.
+/// Puts an operation to work, on the engine's executor. Takes ownership; never completes it inside
+/// the call. Returns what cancels it.
 using start_fn = operation_id (*)(pending_base& op);
 
 /// What an operation is made of before it has a handler.
@@ -23,8 +23,8 @@ public:
     scope_ptr owner;
     start_fn start = nullptr;
     std::string body;
-    std::shared_ptr<void> target;  // what the operation is about, where that is not a path
-    std::int64_t argument = 0;     // a duration or a count, where the operation takes one
+    std::shared_ptr<void> target;         // what the operation is about, where that is not a path
+    std::int64_t argument = 0;            // a duration or a count, where the operation takes one
     duration timeout = duration::zero();  // zero: none
     errc refused = errc{0};               // found wrong before it was started
     wire::op_code op = wire::op_code::notification;
@@ -41,16 +41,13 @@ public:
     errc refused;
     duration timeout;
     time_point deadline = never;
-    operation_id timer = 0;        // set while the engine holds a timer for it
+    operation_id timer = 0;  // set while the engine holds a timer for it
 
 protected:
     explicit pending_base(operation_parts&& what)
         : request(what.op, what.mutates, what.watches, std::move(what.body)),
-          owner(std::move(what.owner)),
-          target(std::move(what.target)),
-          argument(what.argument),
-          refused(what.refused),
-          timeout(what.timeout)
+          owner(std::move(what.owner)), target(std::move(what.target)), argument(what.argument),
+          refused(what.refused), timeout(what.timeout)
     {
         fail_fast = owner->fail_fast;
     }
@@ -76,8 +73,7 @@ public:
     void on_error(const error& e) final { deliver(result<T>(e)); }
 
 protected:
-    pending_op(operation_parts&& what, decode_fn how)
-        : pending_base(std::move(what)), decode(how)
+    pending_op(operation_parts&& what, decode_fn how) : pending_base(std::move(what)), decode(how)
     {
     }
     ~pending_op() = default;

@@ -1,5 +1,5 @@
-// What a client handle is: an engine, a chroot, options, and perhaps the one session it is pinned to.
-// Shared and never changed, so that with() and chroot() cost nothing per operation.
+// What a client handle is: an engine, a chroot, options, and perhaps the one session it is pinned
+// to. Shared and never changed, so that with() and chroot() cost nothing per operation.
 #pragma once
 
 #include <coati/detail/engine_base.hpp>
@@ -23,9 +23,10 @@ struct session_life {
 
 struct scope {
     std::shared_ptr<engine> core;
-    std::shared_ptr<const void> handle;  // all scopes of one client share it: the last one ends streams
-    std::string chroot;        // "" for none
-    bool is_invalid = false;   // the chroot is not a path: every operation says so
+    std::shared_ptr<const void>
+        handle;               // all scopes of one client share it: the last one ends streams
+    std::string chroot;       // "" for none
+    bool is_invalid = false;  // the chroot is not a path: every operation says so
     duration timeout = duration::zero();  // zero: none
     bool fail_fast = false;
     std::shared_ptr<session_life> pinned;  // null: follows the newest session

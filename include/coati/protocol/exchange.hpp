@@ -61,13 +61,15 @@ public:
     /// other request waits for the next connection, in its old order; fail_fast ones fail.
     void on_lost(const error& why);
 
-    // --- endings -----------------------------------------------------------------------------------
+    // --- endings
+    // -----------------------------------------------------------------------------------
 
     /// Everything pending completes with this code, each with its own fate.
     void fail_all(const error& why);
     void discard_all() noexcept;
 
-    // --- looking -----------------------------------------------------------------------------------
+    // --- looking
+    // -----------------------------------------------------------------------------------
 
     /// Highest zxid of a reply in this session; notifications, pings and auth do not move it.
     std::int64_t last_zxid() const noexcept { return last_zxid_; }
@@ -97,16 +99,16 @@ private:
     bool is_due(std::int32_t xid) noexcept;
     std::int32_t take_xid() noexcept;
 
-    ring<slot> slots_;           // [0, staged_) were staged on this connection, the rest waits
+    ring<slot> slots_;  // [0, staged_) were staged on this connection, the rest waits
     std::size_t staged_ = 0;
-    ticket first_ = 1;           // the ticket of slots_[0]
-    std::size_t waiting_ = 0;    // live requests behind staged_
+    ticket first_ = 1;         // the ticket of slots_[0]
+    std::size_t waiting_ = 0;  // live requests behind staged_
 
     std::uint64_t handed_out_ = 0;  // bytes given to the writer on this connection
     std::uint64_t written_ = 0;     // of these, bytes in the kernel
     std::uint64_t received_ = 0;    // of these, bytes that a lossy reply proves the server has
-    std::vector<std::string> set_watches_;   // bodies that go first
-    std::size_t set_watches_due_ = 0;        // replies to come, matched by order (trap 4)
+    std::vector<std::string> set_watches_;  // bodies that go first
+    std::size_t set_watches_due_ = 0;       // replies to come, matched by order (trap 4)
     bool ping_queued_ = false;
 
     std::int32_t next_xid_ = 1;

@@ -25,15 +25,15 @@ struct reply {
     std::string_view body;
 };
 
-/// One request, from submission to its single answer. Whoever holds the pointer owns it until one of
-/// the three functions that consume it is called.
+/// One request, from submission to its single answer. Whoever holds the pointer owns it until one
+/// of the three functions that consume it is called.
 class request {
 public:
     wire::op_code op = wire::op_code::notification;
     bool mutates = false;    ///< A written, unanswered one is never sent twice.
     bool fail_fast = false;  ///< Fails at once when there is no connection, is never replayed.
     wire::watch_kind watches = wire::watch_kind::none;  ///< What its success arms on the server.
-    std::string body;        ///< Everything behind the request header, kept until answered.
+    std::string body;  ///< Everything behind the request header, kept until answered.
 
     /// Consumes the request.
     virtual void on_reply(const reply& r) = 0;
@@ -44,7 +44,8 @@ public:
 
 protected:
     request() = default;
-    request(wire::op_code which, bool does_mutate, wire::watch_kind arms, std::string&& bytes) noexcept
+    request(wire::op_code which, bool does_mutate, wire::watch_kind arms,
+            std::string&& bytes) noexcept
         : op(which), mutates(does_mutate), watches(arms), body(std::move(bytes))
     {
     }

@@ -1,8 +1,9 @@
-// What is watched on the server by this session: data, exist and child watches by server path, what an
-// event fires, and what has to be registered again on the next connection.
+// What is watched on the server by this session: data, exist and child watches by server path, what
+// an event fires, and what has to be registered again on the next connection.
 //
-// Several watchers on one path and kind are one watch on the server. Knows no handler and no coroutine:
-// a watcher is told once, then it is out of the table. Server paths only: the chroot is the client's.
+// Several watchers on one path and kind are one watch on the server. Knows no handler and no
+// coroutine: a watcher is told once, then it is out of the table. Server paths only: the chroot is
+// the client's.
 #pragma once
 
 #include <coati/error.hpp>
@@ -78,8 +79,8 @@ public:
 
     /// What `remove` found to be left of the server's one watch.
     enum class remains { others, nothing };
-    /// Takes the watcher out. `nothing`: it was the last that this path and server table had, so the
-    /// server's watch may be removed. Data and exist watches are one table on the server.
+    /// Takes the watcher out. `nothing`: it was the last that this path and server table had, so
+    /// the server's watch may be removed. Data and exist watches are one table on the server.
     remains remove(watcher& w);
 
     /// Fires and removes what an event of a server fires; an event that nobody waits for is normal.
@@ -88,8 +89,8 @@ public:
     /// The session is over: every watcher is told and out.
     void end_all(const error& why);
 
-    /// Bodies of SetWatches requests for everything armed, each with the same `relative_zxid` and at
-    /// most about `chunk` bytes of paths, since one giant request exceeds jute.maxbuffer.
+    /// Bodies of SetWatches requests for everything armed, each with the same `relative_zxid` and
+    /// at most about `chunk` bytes of paths, since one giant request exceeds jute.maxbuffer.
     std::vector<std::string> collect(std::int64_t relative_zxid, std::size_t chunk) const;
 
     std::size_t size() const noexcept { return size_; }
