@@ -78,7 +78,6 @@ public:
     }
 
     // --- watches
-    // -----------------------------------------------------------------------------------
 
     /// Sets watches number `next_`, `next_ + 1` ... and keeps them; several of these run at once.
     asio::awaitable<void> register_watches()

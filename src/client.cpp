@@ -133,7 +133,6 @@ client::client(serial ex, config settings, std::shared_ptr<transport> world)
 }
 
 // --- the session
-// -------------------------------------------------------------------------------------
 
 operation<void> client::run() const
 {
@@ -184,7 +183,6 @@ std::vector<attempt> client::last_attempts() const
 }
 
 // --- time
-// --------------------------------------------------------------------------------------------
 
 operation<void> client::sleep_for(duration how_long) const
 {
@@ -197,7 +195,6 @@ time_point client::now() const
 }
 
 // --- handles
-// -----------------------------------------------------------------------------------------
 
 client client::chroot(std::string prefix) const
 {
@@ -229,7 +226,6 @@ const boost::asio::any_io_executor& client::get_executor() const noexcept
 }
 
 // --- state streams
-// -----------------------------------------------------------------------------------
 
 namespace {
 

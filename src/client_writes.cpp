@@ -122,7 +122,6 @@ operation<void> client::remove(std::string path, std::optional<std::int32_t> exp
 }
 
 // --- multi
-// -------------------------------------------------------------------------------------------
 
 errc op::create::append_to(std::string& body, const detail::scope& s) const
 {

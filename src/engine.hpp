@@ -96,7 +96,6 @@ public:
     void last_handle_gone();
 
     // --- looking
-    // -----------------------------------------------------------------------------------
 
     const config& settings() const noexcept { return config_; }
     transport& world() noexcept { return *transport_; }
@@ -139,7 +138,6 @@ private:
     std::optional<errc> skip_oversized(std::string_view buffered, std::size_t length);
 
     // --- bookkeeping (engine_calls.cpp)
-    // ------------------------------------------------------------
     void set_state(session_state to);
     void wake_writer();
     void set_timer(pending_base& op, operation_id id);

@@ -74,7 +74,6 @@ private:
 };
 
 // --- making and ending the engine
-// ------------------------------------------------------------------
 
 engine::engine(config settings, std::shared_ptr<transport> world)
     : config_(std::move(settings)), transport_(std::move(world)),
@@ -240,7 +239,6 @@ operation_id engine::park(pending_base& op, parked_kind kind)
 }
 
 // --- time
-// --------------------------------------------------------------------------------------------
 
 void engine::set_timer(pending_base& op, operation_id id)
 {
@@ -307,7 +305,6 @@ operation_id engine::start_sleep(pending_base& op)
 }
 
 // --- the session
-// -------------------------------------------------------------------------------------
 
 operation_id engine::start_run(pending_base& op)
 {
@@ -409,7 +406,6 @@ void engine::end_waiters(std::vector<operation_id>& ids, const std::optional<err
 }
 
 // --- state streams
-// -------------------------------------------------------------------------------------
 
 void engine::set_state(session_state to)
 {

@@ -131,7 +131,6 @@ public:
     std::vector<attempt> last_attempts() const;
 
     // --- reading
-    // -----------------------------------------------------------------------------------
 
     /// Reads data and stat. Notable errors: no_node, no_auth, reply_too_large.
     operation<get_result> get(std::string path) const;
@@ -151,7 +150,6 @@ public:
     operation<void> sync(std::string path = "/") const;
 
     // --- writing
-    // -------------------------------------------------------------------------------------
 
     /// Creates a znode. Notable errors: node_exists, no_node (the parent),
     /// no_children_for_ephemerals, invalid_acl, no_auth, quota_exceeded.
@@ -180,7 +178,6 @@ public:
     operation<multi_results> multi(std::vector<any_op> ops) const;
 
     // --- time
-    // ------------------------------------------------------------------------------------------
 
     /// Sleeps on the client's clock, which a simulated world can turn. Completes with: cancelled.
     operation<void> sleep_for(duration how_long) const;
@@ -193,7 +190,6 @@ public:
     }
 
     // --- handles
-    // ---------------------------------------------------------------------------------------
 
     /// A handle whose paths are relative to `prefix` (under this handle's own chroot). The znode is
     /// not created. A malformed prefix fails every operation of the handle with invalid_path.

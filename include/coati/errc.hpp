@@ -14,7 +14,6 @@ namespace coati {
 /// What an operation, a connection attempt or a session ended with.
 enum class errc : std::int32_t {
     // --- what an ensemble answers, by its own numbers (org.apache.zookeeper.KeeperException.Code)
-    // ---
     system_error = -1,           ///< Marks a range; no server sends it.
     runtime_inconsistency = -2,  ///< Inside a failed multi: aborted because of another op.
     data_inconsistency = -3,     ///< Never seen from a server.

@@ -22,6 +22,7 @@ std::vector<std::string_view> views(const auto& strings)
 std::vector<wire::acl> views_of_acls(const std::vector<acl_entry>& acls)
 {
     std::vector<wire::acl> all;
+    all.reserve(acls.size());
     for (const auto& each : acls) {
         all.push_back({each.perms, each.scheme, each.id});
     }
@@ -29,7 +30,6 @@ std::vector<wire::acl> views_of_acls(const std::vector<acl_entry>& acls)
 }
 
 // --- writes: each form is used alone and inside a multi
-// -------------------------------------------
 
 /// The result of one write, as a multi wants it: type, path, stat.
 struct written {

@@ -19,6 +19,7 @@ wire::nullable<std::string> copy_of(data_view data)
 std::vector<acl_entry> copy_of(const std::vector<wire::acl>& acls)
 {
     std::vector<acl_entry> all;
+    all.reserve(acls.size());
     for (const auto& each : acls) {
         all.push_back({each.perms, std::string(each.scheme), std::string(each.id)});
     }

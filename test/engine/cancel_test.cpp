@@ -71,7 +71,6 @@ struct life {
 }  // namespace
 
 // --- cancelling the session
-// ------------------------------------------------------------------------------
 
 TEST_CASE("a run is cancelled at any step, by any type, without delay", "[C42][C48][T25][cancel]")
 {
@@ -146,7 +145,6 @@ TEST_CASE("a held session ends at any step, politely or not", "[C42][C44][cancel
 }
 
 // --- cancelling one operation
-// ----------------------------------------------------------------------------
 
 TEST_CASE("one request is cancelled at any step, and nobody else notices", "[C49][T23][cancel]")
 {
@@ -274,7 +272,6 @@ TEST_CASE("waiting is cancelled: sleep, connected, close, next", "[C149][cancel]
 }
 
 // --- timeouts
-// --------------------------------------------------------------------------------------------
 
 TEST_CASE("a timeout tells the fate of its phase", "[C34][T15][T23][cancel]")
 {
@@ -347,7 +344,6 @@ TEST_CASE("timers of answered requests end nothing", "[C34][cancel]")
 }
 
 // --- destroyed early, under LeakSanitizer and AddressSanitizer
-// -------------------------------------
 
 TEST_CASE("a world ends at any step with everything in it", "[C48][C50][cancel]")
 {

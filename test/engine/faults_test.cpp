@@ -103,7 +103,6 @@ struct in_flight {
 }  // namespace
 
 // --- the handshake
-// ---------------------------------------------------------------------------------
 
 TEST_CASE("a server that hangs up on everybody is not asked in a tight loop", "[T22][C31][faults]")
 {
@@ -189,7 +188,6 @@ TEST_CASE("half a ConnectResponse is no session, whole in pieces it is one", "[T
 }
 
 // --- frames that make no sense
-// ---------------------------------------------------------------------
 
 TEST_CASE("a reply to nobody's request ends the connection, not the session",
           "[T45][T56][C38][faults]")
@@ -284,7 +282,6 @@ TEST_CASE("a write whose reply is too large has been applied", "[T52][faults]")
 }
 
 // --- what servers answer
-// -----------------------------------------------------------------------------
 
 TEST_CASE("a session that lives on another server is looked for there", "[S43][C19][faults]")
 {
@@ -353,7 +350,6 @@ TEST_CASE("every business error is an answer on a living connection", "[S30][C55
 }
 
 // --- events
-// --------------------------------------------------------------------------------------------
 
 TEST_CASE("events that nobody waits for change nothing", "[T33][C94][faults]")
 {

@@ -40,7 +40,6 @@ void unplug(simulation& at)
 }  // namespace
 
 // --- the promised order
-// ------------------------------------------------------------------------------
 
 TEST_CASE("at the end of a session: the reason, the requests, the watches, waiting, close, run",
           "[C20][C42][C43][C92][T42][S32][end]")
@@ -146,7 +145,6 @@ TEST_CASE("supervise: requests end, the application is cancelled and joined, bac
 }
 
 // --- close in every phase
-// --------------------------------------------------------------------------------
 
 TEST_CASE("close before any run has nothing to do", "[C42][T43][end]")
 {
@@ -324,7 +322,6 @@ TEST_CASE("close from inside completions does not deadlock", "[C16][C42][C44][en
 }
 
 // --- run and run again
-// -----------------------------------------------------------------------------------
 
 TEST_CASE("a second run is refused, and harms nothing", "[end]")
 {

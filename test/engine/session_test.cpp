@@ -307,7 +307,6 @@ TEST_CASE("a server of three dies under load: the next takes over, time never go
 }
 
 // --- requests without a connection
-// -----------------------------------------------------------------
 
 TEST_CASE("a hundred requests made while connecting succeed in the order of the calls",
           "[S35][C66][session]")
@@ -361,7 +360,6 @@ TEST_CASE("fail_fast requests never survive a connection", "[S35][C70][session]"
 }
 
 // --- verdicts
-// ------------------------------------------------------------------------------------------
 
 TEST_CASE("auth failures end the session, whatever frame they come with",
           "[S36][C104][C111][session]")

@@ -58,7 +58,6 @@ std::string complaint(const std::vector<state_change>& seen)
 }
 
 // --- one random schedule
-// -------------------------------------------------------------------------------
 
 /// Faults at random moments of short sessions with a few writes; everything follows from the seed.
 class schedule {

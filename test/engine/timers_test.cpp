@@ -62,7 +62,6 @@ void grant(simulation& at, std::size_t server, int timeout_ms)
 }  // namespace
 
 // --- timers of a connection
-// --------------------------------------------------------------------------
 
 TEST_CASE("the server's timeout counts, and all timers follow from it",
           "[S3][S4][S5][T60][C24][timers]")
@@ -236,7 +235,6 @@ TEST_CASE("an ensemble that was down for three timeouts has the session still",
 }
 
 // --- reaching a server
-// ---------------------------------------------------------------------------------
 
 TEST_CASE("a host that swallows connections, or handshakes, costs one connect timeout",
           "[S6][S7][S37][C13][C32][timers]")

@@ -24,7 +24,6 @@ int sequence_of(const std::string& path, const std::string& prefix)
 }  // namespace
 
 // --- znodes
-// --------------------------------------------------------------------------------------------
 
 TEST_CASE("each create mode makes the znode that it names", "[operations][C52]")
 {
@@ -184,7 +183,6 @@ TEST_CASE("paths and data may be any Unicode and any bytes that a server takes",
 }
 
 // --- errors
-// --------------------------------------------------------------------------------------------
 
 TEST_CASE("every business error is an answer and leaves the session alone",
           "[operations][C55][S30]")
@@ -264,7 +262,6 @@ TEST_CASE("a bad path is refused before anything is sent", "[operations][C62]")
 }
 
 // --- sizes
-// ---------------------------------------------------------------------------------------------
 
 TEST_CASE("data up to the limit pass, above it the request is refused and nothing else happens",
           "[operations][C61][T52][T53]")
@@ -339,7 +336,6 @@ TEST_CASE("twenty thousand children are listed, or refused by a small max_reply 
 }
 
 // --- multi
-// ---------------------------------------------------------------------------------------------
 
 TEST_CASE("a multi does all of its operations and gives a typed result for each",
           "[operations][C71][C73][C75]")
@@ -429,7 +425,6 @@ TEST_CASE("a failed multi names the first operation that failed and has done not
 }
 
 // --- order
-// ---------------------------------------------------------------------------------------------
 
 TEST_CASE("a thousand pipelined requests of all kinds complete in their order", "[operations][C66]")
 {

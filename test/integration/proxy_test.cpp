@@ -108,7 +108,6 @@ task<> goes_on(fixture& f, const session& s, std::int64_t id)
 }  // namespace
 
 // --- breaking
-// ------------------------------------------------------------------------------------------
 
 TEST_CASE("a request that breaks off at any byte is never executed twice nor told wrong",
           "[proxy][M1][C51]")
@@ -277,7 +276,6 @@ TEST_CASE("every reconnect shows the session's id and password, and the last zxi
 }
 
 // --- silence and crumbs
-// ----------------------------------------------------------------------------------
 
 TEST_CASE("a silent connection is left after two thirds of the session timeout", "[proxy][S5]")
 {

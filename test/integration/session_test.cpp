@@ -32,7 +32,6 @@ const char child_chroot[] = "COATI_TEST_CHILD_CHROOT";
 }  // namespace
 
 // --- beginning
-// -----------------------------------------------------------------------------------------
 
 TEST_CASE("the session timeout is the server's, within its limits", "[session][S3][C24]")
 {
@@ -124,7 +123,6 @@ TEST_CASE("timers of operations come one after another", "[session]")
 }
 
 // --- handing over
-// --------------------------------------------------------------------------------------
 
 TEST_CASE("a session is attached to by its id and password, and its ephemerals with it",
           "[session][S39][C17]")
@@ -206,7 +204,6 @@ TEST_CASE("a wrong password and an unknown id are an expired session", "[session
 }
 
 // --- ending
-// --------------------------------------------------------------------------------------------
 
 TEST_CASE("a close that is confirmed has taken the ephemerals away",
           "[session][S14][S32][C42][C45][C46]")
@@ -299,7 +296,6 @@ TEST_CASE("a killed process keeps its ephemerals for the session timeout, and no
 }
 
 // --- expiry
-// --------------------------------------------------------------------------------------------
 
 TEST_CASE("an expired session surfaces once, to everything that is bound to it",
           "[session][S11][S33][C20][C92]")

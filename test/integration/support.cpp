@@ -43,7 +43,6 @@ std::int64_t number_behind(const std::string& text, const std::string& label)
 }  // namespace
 
 // --- sessions
-// ----------------------------------------------------------------------------------------
 
 void session::run()
 {
@@ -68,7 +67,6 @@ task<result<void>> session::ended() const
 }
 
 // --- the fixture
-// -------------------------------------------------------------------------------------
 
 fixture::fixture(ensemble& servers)
     : servers_(&servers), context_(std::make_unique<asio::io_context>(1))
@@ -210,7 +208,6 @@ void healed::now() noexcept
 }
 
 // --- what the servers themselves say
-// -----------------------------------------------------------------
 
 std::size_t watchers_of(const ensemble& servers, int server, const std::string& server_path)
 {
@@ -260,7 +257,6 @@ bool knows_session(const ensemble& servers, int server, std::int64_t session_id)
 }
 
 // --- waiting
-// -----------------------------------------------------------------------------------------
 
 task<event> event_of(const watch& w, std::chrono::seconds limit)
 {

@@ -166,7 +166,6 @@ private:
 };
 
 // --- what the servers themselves say
-// -----------------------------------------------------------------
 
 /// Sessions that have a data or an exist watch on this path of this server, by `wchp`, which does
 /// not list child watches.
@@ -179,7 +178,6 @@ std::set<std::string> ephemerals_of(const ensemble& servers, int server, std::in
 bool knows_session(const ensemble& servers, int server, std::int64_t session_id);
 
 // --- waiting
-// -----------------------------------------------------------------------------------------
 
 /// The next event of a watch, which has to come.
 task<event> event_of(const watch& w, std::chrono::seconds limit = 20s);

@@ -94,7 +94,6 @@ std::vector<std::size_t> set_watches_of(const std::string& sent)
 }  // namespace
 
 // --- what fires what
-// -----------------------------------------------------------------------------------
 
 TEST_CASE("a creation fires the exist watch and the parent's child watch", "[watches][C85]")
 {
@@ -237,7 +236,6 @@ TEST_CASE("get of a missing znode arms nothing, exists of it does", "[watches][C
 }
 
 // --- ours and the server's
-// -----------------------------------------------------------------------------
 
 TEST_CASE("a hundred watchers of a path are one on the server, until the last is dropped",
           "[watches][S27]")
@@ -355,7 +353,6 @@ TEST_CASE("to stop waiting for a watch leaves it armed", "[watches]")
 }
 
 // --- reconnecting
-// --------------------------------------------------------------------------------------
 
 TEST_CASE("what changed while the client was away fires its watches when it is back",
           "[watches][C78][C79][T1][T31]")
@@ -491,7 +488,6 @@ TEST_CASE("thousands of watches with long paths are registered again in chunks",
 }
 
 // --- ending
-// --------------------------------------------------------------------------------------------
 
 TEST_CASE("a watch ends with its session, and says how", "[watches][C92]")
 {

@@ -62,14 +62,12 @@ public:
     void on_lost(const error& why);
 
     // --- endings
-    // -----------------------------------------------------------------------------------
 
     /// Everything pending completes with this code, each with its own fate.
     void fail_all(const error& why);
     void discard_all() noexcept;
 
     // --- looking
-    // -----------------------------------------------------------------------------------
 
     /// Highest zxid of a reply in this session; notifications, pings and auth do not move it.
     std::int64_t last_zxid() const noexcept { return last_zxid_; }
