@@ -210,7 +210,8 @@ client client::chroot(std::string prefix) const
 client client::with(options changed) const
 {
     auto child = std::make_shared<detail::scope>(*scope_);
-    child->timeout = changed.timeout;
+    // What is left of a time may be less than nothing, which is not the same as no limit.
+    child->timeout = changed.timeout < duration::zero() ? duration(1) : changed.timeout;
     child->fail_fast = changed.fail_fast;
     return client(std::move(child));
 }

@@ -13,6 +13,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -24,6 +25,7 @@ namespace {
 
 using any_strand = asio::strand<asio::any_io_executor>;
 using io_strand = asio::strand<asio::io_context::executor_type>;
+using pool_strand = asio::strand<asio::thread_pool::executor_type>;
 
 template <class Strand>
 bool is_on(const asio::any_io_executor& ex)
@@ -40,6 +42,9 @@ asio::any_io_executor without_strand(const asio::any_io_executor& ex)
     }
     if (const auto* const io = ex.target<io_strand>()) {
         return io->get_inner_executor();
+    }
+    if (const auto* const pool = ex.target<pool_strand>()) {
+        return pool->get_inner_executor();
     }
     return ex;
 }
@@ -99,6 +104,9 @@ std::shared_ptr<engine> engine::make(asio::any_io_executor ex, bool is_serial, c
     } else if (ex.target<io_strand>() != nullptr) {
         made->executor_ = ex;
         made->here_ = &is_on<io_strand>;
+    } else if (ex.target<pool_strand>() != nullptr) {
+        made->executor_ = ex;
+        made->here_ = &is_on<pool_strand>;
     } else {
         made->executor_ = asio::make_strand(ex);
         made->here_ = &is_on<any_strand>;
@@ -300,7 +308,11 @@ void engine::on_alarm()
 
 operation_id engine::start_sleep(pending_base& op)
 {
-    op.timeout = std::max(duration(op.argument), duration(1));
+    const duration length = std::max(duration(op.argument), duration(1));
+    if (op.timeout > duration::zero() && op.timeout < length) {
+        return park(op);  // `within` is over first
+    }
+    op.timeout = length;
     return park(op, parked_kind::sleeping);
 }
 

@@ -68,7 +68,7 @@ public:
     /// The same operation, completing with errc::timed_out and its fate when `limit` is over first.
     [[nodiscard]] operation within(duration limit) &&
     {
-        state_.timeout = limit;
+        state_.timeout = limit > duration::zero() ? limit : duration(1);  // zero would be none
         return std::move(*this);
     }
 

@@ -224,3 +224,40 @@ TEST_CASE("time limits may come in any order, and go", "[lifetime]")
         CHECK(each.completed() == 1);
     }
 }
+
+TEST_CASE("no time left is not the same as no limit", "[lifetime]")
+{
+    simulation s;
+    s.connect();
+    s.server(0).pause();
+    const auto start = s.in.now();
+    const auto none_left = s.start(s.zk->within(0s, s.zk->get("/")));
+    const auto less = s.start(s.zk->within(-5s, s.zk->get("/")));
+    const auto by_handle = s.start(s.zk->with({.timeout = -5s}).set("/", "x"));
+    const auto unlimited = s.start(s.zk->with({.timeout = 0s}).get("/"));
+    s.pass(1ms);
+    for (const auto& each : {none_left, less}) {
+        REQUIRE(each.done());
+        CHECK(each.code() == errc::timed_out);
+        CHECK(each.at() - start < 1us);
+    }
+    REQUIRE(by_handle.done());
+    CHECK(by_handle.code() == errc::timed_out);
+    CHECK(!unlimited.done());
+    s.server(0).resume();
+    s.until([&] { return unlimited.done(); });
+    CHECK(unlimited.code() == errc{0});
+}
+
+TEST_CASE("the shorter of two times counts for a sleep", "[lifetime]")
+{
+    simulation s;  // never connected: sleeping needs no session
+    const auto start = s.in.now();
+    const auto cut = s.start(s.zk->within(1s, s.zk->sleep_for(5s)));
+    const auto whole = s.start(s.zk->within(5s, s.zk->sleep_for(2s)));
+    s.pass(10s);
+    CHECK(cut.code() == errc::timed_out);
+    CHECK(cut.at() - start == 1s);
+    CHECK(whole.code() == errc{0});
+    CHECK(whole.at() - start == 2s);
+}
