@@ -123,6 +123,10 @@ void engine::shut_down() noexcept
     shut_ = true;
     connected_ = running_ = false;  // what users drop later must not reach for the executor
     here_ = nullptr;  // no executor is left to ask: every caller may, and finds nothing
+    // First of all: the context may have taken our sleep along already, and what is discarded below
+    // would stop it.
+    alarm_.armed_for = never;
+    alarm_.stop.slot().clear();
     for (wake_up* each : {&output_ready_, &close_requested_, &never_}) {
         each->shut_down();
     }
@@ -133,7 +137,6 @@ void engine::shut_down() noexcept
     connection_.reset();                    // its socket belongs to the context, too
     // A strand must not outlive its context, nor must what holds one in a cancellation slot.
     stop_run_.slot().clear();
-    alarm_.stop.slot().clear();
     executor_ = asio::any_io_executor();
 }
 
