@@ -105,6 +105,7 @@ scope_ptr first_scope(boost::asio::any_io_executor ex, bool is_serial, config&& 
 {
     auto first = std::make_shared<scope>();
     first->chroot = settings.chroot == "/" ? std::string() : settings.chroot;
+    first->default_acls = std::make_shared<const acls>(settings.default_acls);
     first->core = engine::make(std::move(ex), is_serial, std::move(settings), std::move(world));
     first->handle = handle_token(first->core);
     return first;
@@ -213,6 +214,13 @@ client client::with(options changed) const
     // What is left of a time may be less than nothing, which is not the same as no limit.
     child->timeout = changed.timeout < duration::zero() ? duration(1) : changed.timeout;
     child->fail_fast = changed.fail_fast;
+    return client(std::move(child));
+}
+
+client client::with_default_acls(acls who) const
+{
+    auto child = std::make_shared<detail::scope>(*scope_);
+    child->default_acls = std::make_shared<const acls>(std::move(who));
     return client(std::move(child));
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -25,6 +27,11 @@ constexpr perms operator|(perms a, perms b) noexcept
     return static_cast<perms>(static_cast<std::int32_t>(a) | static_cast<std::int32_t>(b));
 }
 
+constexpr perms operator&(perms a, perms b) noexcept
+{
+    return static_cast<perms>(static_cast<std::int32_t>(a) & static_cast<std::int32_t>(b));
+}
+
 /// One entry: these permissions for this id of this scheme ("world", "auth", "digest", "ip", ...).
 class acl {
 public:
@@ -32,6 +39,27 @@ public:
         : permissions(what), scheme(std::move(which_scheme)), id(std::move(who))
     {
     }
+
+    /// Everybody.
+    static acl world(coati::perms what = coati::perms::all);
+    /// Whoever creates the znode: the server puts every identity of the connection in its place, of
+    /// which there has to be one (else invalid_acl).
+    static acl auth(coati::perms what = coati::perms::all);
+    /// Who authenticates with scheme "digest" as this user: the id is `user:` and the base64 of the
+    /// SHA-1 of `user:password`, as servers compare it by default. The password is not kept.
+    static acl digest(std::string_view user, std::string_view password,
+                      coati::perms what = coati::perms::all);
+    /// Connections from one address, or from all that agree with it in the first `bits` bits.
+    /// Servers before 3.9 know IPv4 only.
+    static acl ip(std::string address, std::optional<int> bits = {},
+                  coati::perms what = coati::perms::all);
+    /// Who has a TLS certificate of this subject, in the order of RFC 2253: "CN=client1,O=example".
+    static acl x509(std::string subject, coati::perms what = coati::perms::all);
+    /// Who authenticated by SASL as this id.
+    static acl sasl(std::string who, coati::perms what = coati::perms::all);
+
+    /// False: no server would take it. An unknown scheme may be known to the server.
+    bool is_well_formed() const noexcept;
 
     coati::perms permissions;
     std::string scheme;
@@ -60,6 +88,10 @@ public:
     static acls creator_all() { return acls(acl(perms::all, "auth", "")); }
 
     const std::vector<acl>& entries() const noexcept { return entries_; }
+
+    /// False for a list that no server would take: an empty one, or with a malformed entry.
+    /// Requests with such a list fail with invalid_acl and are not sent.
+    bool is_well_formed() const noexcept;
 
     friend bool operator==(const acls&, const acls&) = default;
 

@@ -10,8 +10,10 @@
 #include <coati/create_mode.hpp>
 #include <coati/data.hpp>
 #include <coati/detail/multi.hpp>
+#include <coati/ensemble_config.hpp>
 #include <coati/op.hpp>
 #include <coati/operation.hpp>
+#include <coati/results.hpp>
 #include <coati/session.hpp>
 #include <coati/stat.hpp>
 #include <coati/states.hpp>
@@ -19,6 +21,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -27,46 +30,6 @@
 #include <vector>
 
 namespace coati {
-
-/// A znode's data and stat. Zxids let readers on other servers be compared.
-struct get_result {
-    std::string data;
-    coati::stat stat;
-    std::int64_t zxid = 0;  ///< The server's last zxid when it answered.
-    bool is_null = false;   ///< The znode has no data at all, which is not empty data.
-};
-
-struct children_result {
-    std::vector<std::string> names;  ///< Last components, in no order.
-    coati::stat stat;                ///< Of the parent.
-    std::int64_t zxid = 0;
-};
-
-struct created {
-    std::string path;  ///< As the server named it, relative to the handle's chroot.
-    std::int64_t zxid = 0;
-};
-
-struct watched_data {
-    std::string data;
-    coati::stat stat;
-    std::int64_t zxid = 0;
-    bool is_null = false;
-    coati::watch watch;
-};
-
-struct watched_existence {
-    std::optional<coati::stat> stat;  ///< Empty: the znode does not exist, its creation will fire.
-    std::int64_t zxid = 0;
-    coati::watch watch;
-};
-
-struct watched_children {
-    std::vector<std::string> names;
-    coati::stat stat;
-    std::int64_t zxid = 0;
-    coati::watch watch;
-};
 
 /// Per-handle settings: `zk.with({.timeout = 5s})`.
 struct options {
@@ -153,9 +116,24 @@ public:
 
     /// Creates a znode. Notable errors: node_exists, no_node (the parent),
     /// no_children_for_ephemerals, invalid_acl, no_auth, quota_exceeded.
+    ///
+    /// Here and below, without `who` the znode gets the handle's default ACL: see
+    /// `with_default_acls`. An ACL that no server would take is refused at once: invalid_acl.
     operation<created> create(std::string path, coati::data bytes = {},
                               create_mode mode = create_mode::persistent,
-                              acls who = acls::open_unsafe()) const;
+                              std::optional<acls> who = {}) const;
+    /// The same and gives the stat. Servers before 3.5 hang up on it.
+    operation<created_with_stat> create_with_stat(std::string path, coati::data bytes = {},
+                                                  create_mode mode = create_mode::persistent,
+                                                  std::optional<acls> who = {}) const;
+    /// Creates a znode that the server deletes some time after it was childless and unchanged for
+    /// `ttl`, 1 ms to 2^40-1 ms (34 years); `mode` is persistent or persistent_sequential. Notable
+    /// errors: invalid_argument (ttl or mode, not sent), unimplemented (the server's
+    /// `extendedTypesEnabled` is off).
+    operation<created_with_stat> create_with_ttl(std::string path, coati::data bytes,
+                                                 std::chrono::milliseconds ttl,
+                                                 create_mode mode = create_mode::persistent,
+                                                 std::optional<acls> who = {}) const;
     /// Sets the data, if the version is the expected one. Gives the new stat. Notable errors:
     /// no_node, bad_version, no_auth, quota_exceeded.
     operation<stat> set(std::string path, coati::data bytes,
@@ -171,11 +149,64 @@ public:
     {
         detail::multi_encoder encoder(*scope_);
         (encoder.add(ops), ...);
-        return detail::make_multi<multi_result<Ops...>>(scope_, std::move(encoder),
-                                                        &detail::decode_typed_multi<Ops...>);
+        return operation<multi_result<Ops...>>(detail::prepare_multi<multi_result<Ops...>>(
+            wire::op_code::multi, scope_, std::move(encoder), &detail::decode_typed_multi<Ops...>));
     }
     /// The same for a list that is made at run time.
     operation<multi_results> multi(std::vector<any_op> ops) const;
+    /// Several reads in one request: `zk.multi_read(op::get("/a"), op::children("/b"))`, with a
+    /// typed tuple of `result<...>`, each of which may fail alone: no_node, no_auth. No snapshot: a
+    /// write may come between two of them. Servers before 3.6 hang up on it.
+    template <read_op... Ops>
+    operation<multi_read_result<Ops...>> multi_read(Ops... ops) const
+    {
+        detail::multi_encoder encoder(*scope_);
+        (encoder.add(ops), ...);
+        return operation<multi_read_result<Ops...>>(
+            detail::prepare_multi<multi_read_result<Ops...>>(
+                wire::op_code::multi_read, scope_, std::move(encoder),
+                &detail::decode_typed_multi_read<Ops...>));
+    }
+    /// The same for a list that is made at run time.
+    operation<multi_read_results> multi_read(std::vector<any_read_op> ops) const;
+    /// Succeeds if the znode exists and, if given, has this version. As a multi of one: servers do
+    /// not take a check alone. Notable errors: no_node, bad_version.
+    operation<void> check(std::string path,
+                          std::optional<std::int32_t> expected_version = {}) const;
+
+    // --- access
+
+    /// Who may do what with the znode. Notable errors: no_node, no_auth (needs read or admin).
+    operation<acl_result> get_acl(std::string path) const;
+    /// Replaces the ACL, if its version (`stat::aversion`) is the expected one; it is not inherited
+    /// by children. Gives the new stat. No watch fires. Notable errors: no_node, bad_version,
+    /// no_auth (needs admin), invalid_acl.
+    operation<stat> set_acl(std::string path, acls who,
+                            std::optional<std::int32_t> expected_aversion = {}) const;
+    /// What this connection's server knows it by. Servers before 3.7 hang up on it.
+    operation<std::vector<identity>> who_am_i() const;
+
+    // --- counting
+
+    /// The ephemerals of this session whose paths begin with `prefix`, as strings go: "/lock" finds
+    /// "/lock-1" and "/lock/a". Of a handle with a chroot those below it, relative to it. Servers
+    /// before 3.6 hang up on it.
+    operation<std::vector<std::string>> get_ephemerals(std::string prefix = "/") const;
+    /// How many znodes there are below this one, at any depth. The server walks them all. Notable
+    /// errors: no_node. Servers before 3.6 hang up on it.
+    operation<std::int32_t> count_descendants(std::string path) const;
+
+    // --- the ensemble
+
+    /// Reads `/zookeeper/config`, whatever the handle's chroot. Notable errors: no_auth.
+    operation<config_result> get_config() const;
+    /// Also watches for its change.
+    operation<watched_config> get_config_and_watch() const;
+    /// Changes which servers make up the ensemble, and gives the new configuration. Notable errors:
+    /// invalid_argument (nothing to change, not sent), reconfig_disabled, no_auth,
+    /// bad_version (of the configuration), bad_arguments, new_config_no_quorum,
+    /// reconfig_in_progress, unimplemented (a standalone server).
+    operation<config_result> reconfig(membership_change change) const;
 
     // --- time
 
@@ -196,6 +227,9 @@ public:
     client chroot(std::string prefix) const;
     /// A handle with other options.
     client with(options changed) const;
+    /// A handle whose creates get this ACL where none is given: `acls::creator_all()` for one that
+    /// never makes an open znode. A client begins with `config.default_acls`.
+    client with_default_acls(acls who) const;
     const std::string& chroot() const noexcept;
 
     /// Where the session lives; a completion there is a direct call.

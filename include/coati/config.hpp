@@ -2,6 +2,7 @@
 // adjusted member by member. Holds settings only; who uses them is the engine.
 #pragma once
 
+#include <coati/acl.hpp>
 #include <coati/clock.hpp>
 #include <coati/result.hpp>
 
@@ -72,6 +73,9 @@ public:
 
     /// Servers in random order (default) or as written.
     bool shuffle_servers = true;
+    /// The ACL of znodes that are created without one. Anybody may do anything, as everywhere with
+    /// ZooKeeper: `acls::creator_all()` is the one for who authenticates.
+    acls default_acls = acls::open_unsafe();
     /// Attach to this session instead of making one.
     std::optional<session_credentials> session;
 };

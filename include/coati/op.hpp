@@ -1,16 +1,21 @@
-// The operations of a multi, as values: `zk.multi(op::check("/a", 3), op::create("/b", "x"))`.
+// The operations of a multi, as values: `zk.multi(op::check("/a", 3), op::create("/b", "x"))`; and
+// of a multi_read: `zk.multi_read(op::get("/a"), op::children("/b"))`.
 #pragma once
 
 #include <coati/acl.hpp>
 #include <coati/create_mode.hpp>
 #include <coati/data.hpp>
 #include <coati/errc.hpp>
+#include <coati/result.hpp>
+#include <coati/results.hpp>
 #include <coati/stat.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -21,9 +26,21 @@ namespace detail {
 struct scope;
 }
 
+/// What `op::create_with_stat` and `op::create_with_ttl` give.
+struct created_in_multi {
+    std::string path;
+    /// Empty: a server before 3.9 answers such a create inside a multi without it (ZOOKEEPER-4026).
+    std::optional<coati::stat> stat;
+
+    friend bool operator==(const created_in_multi&, const created_in_multi&) = default;
+};
+
 /// What one operation of a run-time multi gave: nothing (check, remove), the path (create), the
-/// stat (set).
-using any_op_result = std::variant<std::monostate, std::string, stat>;
+/// stat (set), path and stat (create_with_stat, create_with_ttl).
+using any_op_result = std::variant<std::monostate, std::string, stat, created_in_multi>;
+
+/// What one operation of a run-time multi_read gave: data and stat (get), names (children).
+using any_read_result = std::variant<get_result, std::vector<std::string>>;
 
 namespace op {
 
@@ -33,7 +50,7 @@ public:
     using result = std::string;
 
     explicit create(std::string path, coati::data bytes = {},
-                    create_mode mode = create_mode::persistent, acls who = acls::open_unsafe())
+                    create_mode mode = create_mode::persistent, std::optional<acls> who = {})
         : path_(std::move(path)), data_(std::move(bytes)), mode_(mode), acls_(std::move(who))
     {
     }
@@ -46,7 +63,50 @@ private:
     std::string path_;
     coati::data data_;
     create_mode mode_;
-    acls acls_;
+    std::optional<acls> acls_;
+};
+
+/// Creates a znode and gives its stat too, where the server tells it.
+class create_with_stat {
+public:
+    using result = created_in_multi;
+
+    explicit create_with_stat(std::string path, coati::data bytes = {},
+                              create_mode mode = create_mode::persistent,
+                              std::optional<acls> who = {})
+        : path_(std::move(path)), data_(std::move(bytes)), mode_(mode), acls_(std::move(who))
+    {
+    }
+    errc append_to(std::string& body, const detail::scope& s) const;
+
+private:
+    std::string path_;
+    coati::data data_;
+    create_mode mode_;
+    std::optional<acls> acls_;
+};
+
+/// Creates a znode that the server deletes when it is childless and unchanged for `ttl`.
+class create_with_ttl {
+public:
+    using result = created_in_multi;
+
+    /// `mode` is persistent or persistent_sequential.
+    explicit create_with_ttl(std::string path, coati::data bytes, std::chrono::milliseconds ttl,
+                             create_mode mode = create_mode::persistent,
+                             std::optional<acls> who = {})
+        : path_(std::move(path)), data_(std::move(bytes)), ttl_(ttl), mode_(mode),
+          acls_(std::move(who))
+    {
+    }
+    errc append_to(std::string& body, const detail::scope& s) const;
+
+private:
+    std::string path_;
+    coati::data data_;
+    std::chrono::milliseconds ttl_;
+    create_mode mode_;
+    std::optional<acls> acls_;
 };
 
 /// Sets the data of a znode, if its version is the expected one. Gives the new stat.
@@ -99,14 +159,52 @@ private:
     std::optional<std::int32_t> version_;
 };
 
+/// Reads data and stat, in a multi_read.
+class get {
+public:
+    using result = get_result;
+
+    explicit get(std::string path) : path_(std::move(path)) {}
+    errc append_to(std::string& body, const detail::scope& s) const;
+
+private:
+    std::string path_;
+};
+
+/// Lists the names of the children, in a multi_read; there without the parent's stat.
+class children {
+public:
+    using result = std::vector<std::string>;
+
+    explicit children(std::string path) : path_(std::move(path)) {}
+    errc append_to(std::string& body, const detail::scope& s) const;
+
+private:
+    std::string path_;
+};
+
 }  // namespace op
 
 /// An operation of a multi whose length is known at run time only.
-using any_op = std::variant<op::create, op::set, op::remove, op::check>;
+using any_op = std::variant<op::create, op::create_with_stat, op::create_with_ttl, op::set,
+                            op::remove, op::check>;
+
+/// The same of a multi_read.
+using any_read_op = std::variant<op::get, op::children>;
+
+namespace detail {
+
+template <class Op, class Any>
+inline constexpr bool is_one_of = false;
+template <class Op, class... Ops>
+inline constexpr bool is_one_of<Op, std::variant<Ops...>> = (std::is_same_v<Op, Ops> || ...);
+
+}  // namespace detail
 
 template <class Op>
-concept write_op = std::is_same_v<Op, op::create> || std::is_same_v<Op, op::set> ||
-                   std::is_same_v<Op, op::remove> || std::is_same_v<Op, op::check>;
+concept write_op = detail::is_one_of<Op, any_op>;
+template <class Op>
+concept read_op = detail::is_one_of<Op, any_read_op>;
 
 /// What a multi of these operations gave, in their order: `auto& [a, b] = m->results;`.
 template <write_op... Ops>
@@ -119,6 +217,19 @@ struct multi_result {
 struct multi_results {
     std::vector<any_op_result> results;
     std::int64_t zxid = 0;  ///< Of the transaction.
+};
+
+/// What a multi_read of these operations gave, in their order. Each succeeds or fails alone.
+template <read_op... Ops>
+struct multi_read_result {
+    std::tuple<result<typename Ops::result>...> results;
+    std::int64_t zxid = 0;  ///< The server's last when it answered.
+};
+
+/// What a multi_read of a run-time list gave.
+struct multi_read_results {
+    std::vector<result<any_read_result>> results;
+    std::int64_t zxid = 0;
 };
 
 }  // namespace coati

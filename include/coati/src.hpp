@@ -4,7 +4,9 @@
 
 #pragma once
 
+#include "acl.cpp"
 #include "config.cpp"
+#include "ensemble_config.cpp"
 #include "errc.cpp"
 
 #include "protocol/exchange.cpp"
@@ -18,6 +20,8 @@
 #include "tcp.cpp"
 
 #include "client.cpp"
+#include "client_admin.cpp"
+#include "client_multi.cpp"
 #include "client_reads.cpp"
 #include "client_writes.cpp"
 #include "supervise.cpp"

@@ -68,6 +68,7 @@ using coati::client;
 using coati::multi_results;
 using coati::operation;
 using a_multi = coati::multi_result<coati::op::create, coati::op::check>;
+using a_multi_read = coati::multi_read_result<coati::op::get, coati::op::children>;
 
 // Every method of a handle. One that is missing here fails the test below.
 constexpr method methods[] = {
@@ -87,6 +88,8 @@ constexpr method methods[] = {
     look_at("children", &client::children),
     look_at("children_and_watch", &client::children_and_watch),
     look_at("sync", &client::sync),
+    look_at("create_with_stat", &client::create_with_stat),
+    look_at("create_with_ttl", &client::create_with_ttl),
     look_at("create", &client::create),
     look_at("set", &client::set),
     look_at("remove", &client::remove),
@@ -96,6 +99,21 @@ constexpr method methods[] = {
     look_at("multi",
             static_cast<operation<multi_results> (client::*)(std::vector<coati::any_op>) const>(
                 &client::multi)),
+    look_at(
+        "multi_read",
+        static_cast<operation<a_multi_read> (client::*)(coati::op::get, coati::op::children) const>(
+            &client::multi_read)),
+    look_at("multi_read", static_cast<operation<coati::multi_read_results> (client::*)(
+                              std::vector<coati::any_read_op>) const>(&client::multi_read)),
+    look_at("check", &client::check),
+    look_at("get_acl", &client::get_acl),
+    look_at("set_acl", &client::set_acl),
+    look_at("who_am_i", &client::who_am_i),
+    look_at("get_ephemerals", &client::get_ephemerals),
+    look_at("count_descendants", &client::count_descendants),
+    look_at("get_config", &client::get_config),
+    look_at("get_config_and_watch", &client::get_config_and_watch),
+    look_at("reconfig", &client::reconfig),
     look_at("sleep_for", &client::sleep_for),
     look_at("now", &client::now),
     look_at("within", &client::within<coati::get_result>),
@@ -103,6 +121,7 @@ constexpr method methods[] = {
     look_at("chroot",
             static_cast<const std::string& (client::*)() const noexcept>(&client::chroot)),
     look_at("with", &client::with),
+    look_at("with_default_acls", &client::with_default_acls),
     look_at("get_executor", &client::get_executor),
     look_at("scope", &client::scope),
 };
@@ -123,11 +142,17 @@ static_assert(look_at("next", &coati::state_stream::next).is_safe);
 // Constructors cannot be asked: what they take stands here, beside the types themselves.
 template <class... T>
 inline constexpr bool safe = (co_await_safe<T> && ...);
-static_assert(safe<coati::op::create, coati::op::set, coati::op::remove, coati::op::check>);
-static_assert(std::variant_size_v<coati::any_op> == 4, "add the new one to the line above");
-static_assert(safe<coati::any_op, std::vector<coati::any_op>>);
+static_assert(safe<coati::op::create, coati::op::create_with_stat, coati::op::create_with_ttl,
+                   coati::op::set, coati::op::remove, coati::op::check>);
+static_assert(std::variant_size_v<coati::any_op> == 6, "add the new one to the line above");
+static_assert(safe<coati::op::get, coati::op::children>);
+static_assert(std::variant_size_v<coati::any_read_op> == 2, "add the new one to the line above");
+static_assert(safe<coati::any_op, std::vector<coati::any_op>, coati::any_read_op,
+                   std::vector<coati::any_read_op>>);
+static_assert(safe<coati::peer_address, coati::ensemble_member, coati::membership_change,
+                   std::vector<coati::ensemble_member>>);
 static_assert(safe<std::string, coati::data, coati::create_mode, coati::acls, coati::acl,
-                   coati::perms, std::optional<std::int32_t>>);
+                   coati::perms, std::optional<std::int32_t>, std::optional<coati::acls>>);
 static_assert(safe<asio::any_io_executor, coati::serial, coati::config, coati::options, client,
                    std::shared_ptr<coati::transport>, coati::session_credentials>);
 static_assert(safe<coati::back_off, coati::duration, std::chrono::milliseconds>);

@@ -5,6 +5,9 @@
 #include <coati/operation.hpp>
 
 #include <cstddef>
+#include <optional>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -34,19 +37,20 @@ private:
     const scope* scope_;
 };
 
-/// Fills in what all requests have in common; compiled once, in src/client.cpp.
+/// Fills in what all requests have in common; compiled once, in src/client_multi.cpp.
 void finish_multi(multi_encoder& encoder);
 operation_id start_request(pending_base& op);
 errc check_request_size(const scope& s, std::size_t body) noexcept;
 
+/// `code` is multi or multi_read.
 template <class Result>
-operation<Result> make_multi(scope_ptr owner, multi_encoder&& encoder,
-                             typename pending_op<Result>::decode_fn decode)
+operation_state<Result> prepare_multi(wire::op_code code, scope_ptr owner, multi_encoder&& encoder,
+                                      typename pending_op<Result>::decode_fn decode)
 {
     finish_multi(encoder);
     operation_state<Result> state;
-    state.op = wire::op_code::multi;
-    state.mutates = true;
+    state.op = code;
+    state.mutates = code == wire::op_code::multi;
     state.start = &start_request;
     state.decode = decode;
     state.argument = static_cast<std::int64_t>(encoder.count);
@@ -56,23 +60,25 @@ operation<Result> make_multi(scope_ptr owner, multi_encoder&& encoder,
     }
     state.body = std::move(encoder.body);
     state.owner = std::move(owner);
-    return operation<Result>(std::move(state));
+    return state;
 }
+
+/// One result of a multi as its header says it is: what was asked for does not matter here.
+struct multi_part {
+    wire::op_code type = wire::op_code::error;
+    std::string path;
+    std::optional<coati::stat> stat;
+};
 
 /// Decodes by the result headers, never by what was asked; fails with the first failing op's index.
-result<std::vector<any_op_result>> decode_multi(const pending_base& op, const protocol::reply& r);
+result<std::vector<multi_part>> decode_multi(const pending_base& op, const protocol::reply& r);
 
-/// One result as its operation's type. A server that answers another kind breaks the protocol.
-template <class T>
-bool take_result(any_op_result& from, T& into)
-{
-    T* const value = std::get_if<T>(&from);
-    if (value == nullptr) {
-        return false;
-    }
-    into = std::move(*value);
-    return true;
-}
+/// A part as the result of the operation that was asked for. False: a server that answers another
+/// kind breaks the protocol.
+bool take_result(multi_part& from, std::monostate& into);
+bool take_result(multi_part& from, std::string& into);
+bool take_result(multi_part& from, stat& into);
+bool take_result(multi_part& from, created_in_multi& into);
 
 template <class... Ops>
 result<multi_result<Ops...>> decode_typed_multi(pending_op<multi_result<Ops...>>& op,
@@ -89,6 +95,44 @@ result<multi_result<Ops...>> decode_typed_multi(pending_op<multi_result<Ops...>>
         [&](auto&... each) { return (take_result((*decoded)[i++], each) && ...); }, typed.results);
     if (!fits) {
         return error(errc::malformed_reply, fate::applied);
+    }
+    return typed;
+}
+
+/// Of a multi_read: each part is there or has failed alone.
+result<std::vector<result<any_read_result>>> decode_multi_read(const pending_base& op,
+                                                               const protocol::reply& r);
+
+template <class T>
+bool take_read(result<any_read_result>& from, result<T>& into)
+{
+    if (!from) {
+        into = from.error();
+        return true;
+    }
+    T* const value = std::get_if<T>(&*from);
+    if (value == nullptr) {
+        return false;
+    }
+    into = std::move(*value);
+    return true;
+}
+
+template <class... Ops>
+result<multi_read_result<Ops...>> decode_typed_multi_read(pending_op<multi_read_result<Ops...>>& op,
+                                                          const protocol::reply& r)
+{
+    auto decoded = decode_multi_read(op, r);
+    if (!decoded) {
+        return decoded.error();
+    }
+    result<multi_read_result<Ops...>> typed(std::in_place_type<multi_read_result<Ops...>>);
+    typed->zxid = r.zxid;
+    std::size_t i = 0;
+    const bool fits = std::apply(
+        [&](auto&... each) { return (take_read((*decoded)[i++], each) && ...); }, typed->results);
+    if (!fits) {
+        return error(errc::malformed_reply);
     }
     return typed;
 }

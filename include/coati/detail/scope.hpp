@@ -2,6 +2,7 @@
 // to. Shared and never changed, so that with() and chroot() cost nothing per operation.
 #pragma once
 
+#include <coati/acl.hpp>
 #include <coati/detail/engine_base.hpp>
 #include <coati/error.hpp>
 #include <coati/session.hpp>
@@ -29,7 +30,8 @@ struct scope {
     bool is_invalid = false;  // the chroot is not a path: every operation says so
     duration timeout = duration::zero();  // zero: none
     bool fail_fast = false;
-    std::shared_ptr<session_life> pinned;  // null: follows the newest session
+    std::shared_ptr<const acls> default_acls;  // never null in the scope of a handle
+    std::shared_ptr<session_life> pinned;      // null: follows the newest session
 };
 
 using scope_ptr = std::shared_ptr<const scope>;
