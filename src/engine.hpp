@@ -30,6 +30,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace coati::detail {
@@ -52,6 +54,13 @@ public:
     operation_id waiter = 0;
     std::shared_ptr<engine> core;  // what is in the log can be read when all handles are gone
     bool ended = false;
+};
+
+/// The coroutine of a parked operation that is made of others.
+class composed_task {
+public:
+    asio::cancellation_signal stop;
+    std::optional<errc> why;  // it was stopped: cancelled, or timed_out
 };
 
 template <class T>
@@ -83,6 +92,8 @@ public:
         return parking_.take_as<T>(id);
     }
     bool is_parked(operation_id id) const { return parking_.contains(id); }
+    operation_id park_composed(pending_base& op, std::shared_ptr<composed_task> task);
+    void forget_composed(operation_id id) { composed_.erase(id); }
     void cancel(operation_id which, errc why) override;
     void forget_timer(time_point when, operation_id which) noexcept override;
 
@@ -190,6 +201,7 @@ private:
     wake_up never_;  // is not set: what waits on it waits for its cancellation
 
     parking parking_;
+    std::unordered_map<operation_id, std::shared_ptr<composed_task>> composed_;
     alarm alarm_;
     std::vector<operation_id> close_waiters_;
     std::vector<operation_id> connected_waiters_;

@@ -132,6 +132,9 @@ void engine::shut_down() noexcept
     }
     exchange_.discard_all();
     parking_.discard_all();
+    for (const auto& [id, task] : std::exchange(composed_, {})) {
+        task->stop.slot().clear();
+    }
     alarm_.clear();
     std::exchange(observers_, {}).clear();  // an observer holds the engine as well
     connection_.reset();                    // its socket belongs to the context, too
@@ -213,6 +216,17 @@ void engine::cancel(operation_id which, errc why)
         stop_run_.emit(asio::cancellation_type::terminal);
         return;
     }
+    if (parking_.kind_of(which) == parked_kind::composed) {
+        const auto found = composed_.find(which);
+        if (found != composed_.end()) {
+            const auto task = found->second;  // it may end while it is told
+            if (!task->why) {
+                task->why = why;
+            }
+            task->stop.emit(asio::cancellation_type::terminal);
+        }
+        return;
+    }
     if (pending_base* const op = parking_.take(which)) {
         op->on_error(error(why, fate::not_sent));
     }
@@ -246,6 +260,16 @@ operation_id engine::park(pending_base& op, parked_kind kind)
     if (op.timeout > duration::zero()) {
         set_timer(op, id);
     }
+    return id;
+}
+
+operation_id engine::park_composed(pending_base& op, std::shared_ptr<composed_task> task)
+{
+    if (op.timeout == duration::zero()) {
+        op.timeout = op.owner->timeout;
+    }
+    const operation_id id = park(op, parked_kind::composed);
+    composed_.emplace(id, std::move(task));
     return id;
 }
 

@@ -18,6 +18,7 @@ enum class parked_kind : std::uint8_t {
     waiting,   // completes with the error
     sleeping,  // its timer is its success
     running,   // a run: its coroutine is stopped, and completes it
+    composed,  // the same of an operation that is made of others
 };
 
 class parking {

@@ -4,3 +4,6 @@
 #include <coati/client.hpp>
 #include <coati/hold.hpp>
 #include <coati/supervise.hpp>
+
+#include <coati/convenience.hpp>
+#include <coati/subtree.hpp>

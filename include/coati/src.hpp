@@ -21,8 +21,11 @@
 
 #include "client.cpp"
 #include "client_admin.cpp"
+#include "client_convenience.cpp"
 #include "client_multi.cpp"
+#include "client_protected.cpp"
 #include "client_reads.cpp"
+#include "client_subtree.cpp"
 #include "client_writes.cpp"
 #include "supervise.cpp"
 #include "watch.cpp"

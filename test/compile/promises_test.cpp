@@ -2,6 +2,8 @@
 // they own something, no result that a string could become. What must not compile is in
 // refused.cpp.
 
+#include <coati/convenience.hpp>
+#include <coati/subtree.hpp>
 #include <coati/supervise.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -155,6 +157,7 @@ static_assert(safe<std::string, coati::data, coati::create_mode, coati::acls, co
                    coati::perms, std::optional<std::int32_t>, std::optional<coati::acls>>);
 static_assert(safe<asio::any_io_executor, coati::serial, coati::config, coati::options, client,
                    std::shared_ptr<coati::transport>, coati::session_credentials>);
+static_assert(safe<coati::remove_options, coati::tree_walk, coati::walked>);
 static_assert(safe<coati::back_off, coati::duration, std::chrono::milliseconds>);
 static_assert(safe<coati::operation<void>, coati::operation<coati::get_result>>);
 // What a user may well pass on to a coroutine of his own.
@@ -178,6 +181,7 @@ inline constexpr bool is_move_only =
     std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>;
 static_assert(is_move_only<coati::watch>);
 static_assert(is_move_only<coati::state_stream>);
+static_assert(is_move_only<coati::tree_walk>);
 static_assert(std::is_move_constructible_v<coati::watched_data> &&
               !std::is_copy_constructible_v<coati::watched_data>);
 

@@ -2,10 +2,12 @@
 // compares what the compiler says, line by line, with the comments. Without REFUSED it has to be
 // clean.
 
+#include <coati/convenience.hpp>
 #include <coati/supervise.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,6 +19,9 @@ asio::awaitable<void> with_a_name(coati::client zk, std::string text)
     auto body = [text](coati::client) -> asio::awaitable<result<int>> { co_return 1; };
     const auto held = co_await coati::hold(zk, body);
     const auto answer = co_await coati::supervise(zk, body);
+    auto change = [text](const std::string&) { return std::optional<coati::data>(text); };
+    const auto updated = co_await coati::update(zk, "/a", change);
+    static_cast<void>(updated);
     static_cast<void>(held.session);
     static_cast<void>(answer);
 #ifdef REFUSED
@@ -25,6 +30,8 @@ asio::awaitable<void> with_a_name(coati::client zk, std::string text)
     static_cast<void>(coati::supervise(  // error: give this lambda a name first
         zk, [text](coati::client) -> asio::awaitable<result<int>> { co_return 1; }));
     static_cast<void>(coati::hold(zk, std::move(body)));  // error: give this lambda a name first
+    static_cast<void>(coati::update(                      // error: give this lambda a name first
+        zk, "/a", [text](const std::string&) { return std::optional<coati::data>(text); }));
 #endif
 }
 
