@@ -46,6 +46,10 @@ operation_id start_connected(pending_base& op)
 {
     return engine_of(op).start_connected(op);
 }
+operation_id start_auth(pending_base& op)
+{
+    return engine_of(op).start_auth(op);
+}
 operation_id start_sleep(pending_base& op)
 {
     return engine_of(op).start_sleep(op);
@@ -148,6 +152,15 @@ operation<void> client::close() const
 operation<void> client::connected() const
 {
     return detail::session_call(scope_, &detail::start_connected);
+}
+
+operation<void> client::add_auth(auth_info who) const
+{
+    detail::operation_state<void> state;
+    state.owner = scope_;
+    state.start = &detail::start_auth;
+    state.target = std::make_shared<auth_info>(std::move(who));
+    return operation<void>(std::move(state));
 }
 
 state_stream client::states() const

@@ -98,6 +98,11 @@ result<void> engine::finish(const ending& why)
     exchange_.fail_all(reason);
     watches_.end_all(reason);
     end_waiters(connected_waiters_, reason);
+    for (const auth_waiter& each : std::exchange(auth_waiters_, {})) {
+        if (auto* const op = parking_.take_as<void>(each.id)) {
+            op->on_error(reason);
+        }
+    }
     const bool in_order = why.code == errc::closed;
     end_waiters(close_waiters_, in_order ? std::nullopt : std::optional(reason));
     running_ = false;

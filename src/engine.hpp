@@ -101,6 +101,7 @@ public:
     operation_id start_close(pending_base& op);
     operation_id start_connected(pending_base& op);
     operation_id start_sleep(pending_base& op);
+    operation_id start_auth(pending_base& op);
 
     void observe(std::shared_ptr<state_observer> observer);
     void stop_observing(const std::shared_ptr<state_observer>& observer) noexcept;
@@ -155,6 +156,7 @@ private:
     void arm_alarm();
     void on_alarm();
     void end_waiters(std::vector<operation_id>& ids, const std::optional<error>& why);
+    void tell_authenticated();
 
     config config_;
     std::shared_ptr<transport> transport_;
@@ -205,6 +207,11 @@ private:
     alarm alarm_;
     std::vector<operation_id> close_waiters_;
     std::vector<operation_id> connected_waiters_;
+    struct auth_waiter {
+        std::size_t number;  // of the credentials
+        operation_id id;
+    };
+    std::vector<auth_waiter> auth_waiters_;
 };
 
 /// A completion in a turn of its own; an uncalled one discards its operation.

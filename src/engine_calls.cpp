@@ -6,6 +6,9 @@
 #include "coroutines.hpp"
 #include "service.hpp"
 
+#include <coati/wire/jute.hpp>
+#include <coati/wire/operation_admin.hpp>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -80,11 +83,31 @@ private:
 
 // --- making and ending the engine
 
+namespace {
+
+secret auth_body(const auth_info& who)
+{
+    wire::auth::request what;
+    what.scheme = who.scheme;
+    what.credentials = who.data.view();
+    std::string body;
+    body.reserve(12 + who.scheme.size() + who.data.view().size());  // no copy is left by growing
+    wire::encode(body, what);
+    secret kept(std::move(body));
+    wipe(body);
+    return kept;
+}
+
+}  // namespace
+
 engine::engine(config settings, std::shared_ptr<transport> world)
     : config_(std::move(settings)), transport_(std::move(world)),
       life_(std::make_shared<session_life>()),
       order_(config_.servers, config_.shuffle_servers, random_of{*transport_})
 {
+    for (const auth_info& each : std::exchange(config_.auth, {})) {
+        exchange_.authenticate(auth_body(each));
+    }
 }
 
 engine::~engine() = default;
@@ -429,6 +452,46 @@ operation_id engine::start_connected(pending_base& op)
     const operation_id id = park(op);
     connected_waiters_.push_back(id);
     return id;
+}
+
+operation_id engine::start_auth(pending_base& op)
+{
+    const session_life* const pinned = op.owner->pinned.get();
+    const session_life& life = pinned != nullptr ? *pinned : *life_;
+    if (shut_) {
+        op.discard();
+        return 0;
+    }
+    if (life.ended) {
+        refuse(op, life.ended->with_fate(fate::not_sent));
+        return 0;
+    }
+    const auto who = std::static_pointer_cast<auth_info>(op.target);
+    const std::size_t number = exchange_.authenticate(auth_body(*who));
+    if (connected_ && number < exchange_.authenticated()) {
+        complete_later(static_cast<pending_op<void>&>(op), result<void>(success()));
+        return 0;
+    }
+    const operation_id id = park(op);
+    auth_waiters_.push_back({number, id});
+    wake_writer();
+    return id;
+}
+
+void engine::tell_authenticated()
+{
+    const auto accepted = [this](const auth_waiter& w) {
+        return w.number < exchange_.authenticated();
+    };
+    const auto first = std::stable_partition(auth_waiters_.begin(), auth_waiters_.end(),
+                                             [&](const auto& w) { return !accepted(w); });
+    const std::vector<auth_waiter> done(first, auth_waiters_.end());
+    auth_waiters_.erase(first, auth_waiters_.end());
+    for (const auth_waiter& each : done) {
+        if (auto* const op = parking_.take_as<void>(each.id)) {
+            op->deliver(success());
+        }
+    }
 }
 
 void engine::end_waiters(std::vector<operation_id>& ids, const std::optional<error>& why)

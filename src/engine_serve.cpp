@@ -140,6 +140,9 @@ std::optional<errc> engine::deliver_frames()
     if (any) {
         deadlines_.on_received(transport_->now());
     }
+    if (!auth_waiters_.empty() && !over) {
+        tell_authenticated();
+    }
     if (close_confirmed_) {
         return errc::closed;
     }
@@ -161,7 +164,7 @@ asio::awaitable<ending> engine::writer()
             auto woken = output_ready_.wait();
             co_await std::move(woken)(asio::as_tuple(asio::deferred));
         }
-        exchange_.take_output(out_, largest_write);
+        const bool is_secret = exchange_.take_output(out_, largest_write);
         if (out_.empty()) {
             continue;
         }
@@ -169,6 +172,9 @@ asio::awaitable<ending> engine::writer()
         auto send = write_all(*connection_, asio::buffer(out_));
         const auto [ec, n] = co_await std::move(send)(asio::as_tuple(asio::deferred));
         exchange_.on_written(n);
+        if (is_secret) {
+            wipe(out_);
+        }
         out_.clear();
         if (ec) {
             co_return ending{errc::connection_loss, ec};

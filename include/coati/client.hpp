@@ -6,6 +6,7 @@
 #pragma once
 
 #include <coati/acl.hpp>
+#include <coati/auth.hpp>
 #include <coati/config.hpp>
 #include <coati/create_mode.hpp>
 #include <coati/data.hpp>
@@ -81,6 +82,12 @@ public:
     /// Completes at the first moment the session is connected; at once if it is.
     /// Completes with: the ending of the session.
     operation<void> connected() const;
+
+    /// Shows these credentials, now and on every later connection of this client, other sessions
+    /// included, ahead of everything else. Completes when the server has taken them; the digest
+    /// scheme takes any. Completes with: auth_failed (an unknown scheme, or the provider's no),
+    /// which ends the session.
+    operation<void> add_auth(auth_info who) const;
 
     /// Every transition of the session's state from now on, beginning with the present one.
     state_stream states() const;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <coati/acl.hpp>
+#include <coati/auth.hpp>
 #include <coati/clock.hpp>
 #include <coati/result.hpp>
 
@@ -76,6 +77,8 @@ public:
     /// The ACL of znodes that are created without one. Anybody may do anything, as everywhere with
     /// ZooKeeper: `acls::creator_all()` is the one for who authenticates.
     acls default_acls = acls::open_unsafe();
+    /// Shown to every server before anything else is asked of it; see also client::add_auth.
+    std::vector<auth_info> auth;
     /// Attach to this session instead of making one.
     std::optional<session_credentials> session;
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "acl.cpp"
+#include "auth.cpp"
 #include "config.cpp"
 #include "ensemble_config.cpp"
 #include "errc.cpp"

@@ -6,6 +6,7 @@
 #include <coati/wire/header.hpp>
 #include <coati/wire/jute.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <utility>
@@ -118,6 +119,7 @@ void exchange::on_connected(const std::vector<std::string>& set_watches)
 {
     assert(staged_ == 0);
     handed_out_ = written_ = received_ = 0;
+    auth_sent_ = auth_accepted_ = 0;
     set_watches_ = set_watches;
     set_watches_due_ = 0;
     ping_queued_ = false;
@@ -130,7 +132,7 @@ void exchange::queue_ping()
 
 bool exchange::has_output() const noexcept
 {
-    return waiting_ != 0 || ping_queued_ || !set_watches_.empty();
+    return waiting_ != 0 || ping_queued_ || !set_watches_.empty() || auth_sent_ != auths_.size();
 }
 
 void exchange::stage(std::string& out, std::int32_t xid, wire::op_code op, std::string_view body)
@@ -144,8 +146,35 @@ void exchange::stage(std::string& out, std::int32_t xid, wire::op_code op, std::
     handed_out_ += front.size() + body.size();
 }
 
-void exchange::take_output(std::string& out, std::size_t limit)
+std::size_t exchange::authenticate(secret body)
 {
+    const auto same = std::find(auths_.begin(), auths_.end(), body);
+    const auto number = static_cast<std::size_t>(same - auths_.begin());
+    if (same == auths_.end()) {
+        auths_.push_back(std::move(body));
+    }
+    return number;
+}
+
+void exchange::stage_credentials(std::string& out)
+{
+    constexpr std::size_t front = wire::frame_prefix_size + 8;
+    std::size_t size = out.size();
+    for (std::size_t i = auth_sent_; i < auths_.size(); ++i) {
+        size += front + auths_[i].view().size();
+    }
+    out.reserve(size);  // growing would leave a copy behind
+    for (; auth_sent_ < auths_.size(); ++auth_sent_) {
+        stage(out, wire::auth_xid, wire::op_code::auth, auths_[auth_sent_].view());
+    }
+}
+
+bool exchange::take_output(std::string& out, std::size_t limit)
+{
+    if (auth_sent_ != auths_.size()) {
+        stage_credentials(out);
+        return true;
+    }
     for (const std::string& body : std::exchange(set_watches_, {})) {
         stage(out, wire::set_watches_xid, wire::op_code::set_watches, body);
         ++set_watches_due_;
@@ -163,6 +192,7 @@ void exchange::take_output(std::string& out, std::size_t limit)
         stage(out, s.xid, s.what->op, s.what->body);
         s.end = handed_out_;
     }
+    return false;
 }
 
 void exchange::pop_front() noexcept
@@ -218,7 +248,14 @@ std::optional<errc> exchange::on_special(std::int32_t xid, const reply& r, watch
         }
         return std::nullopt;  // a type of a newer server is nobody's
     }
-    if (xid == wire::ping_xid || xid == wire::auth_xid) {
+    if (xid == wire::ping_xid) {
+        return std::nullopt;
+    }
+    if (xid == wire::auth_xid && auth_accepted_ != auth_sent_) {
+        if (r.err != 0) {
+            return errc::auth_failed;  // servers say -115; whatever they say, it was no
+        }
+        ++auth_accepted_;
         return std::nullopt;
     }
     if (xid == wire::set_watches_xid && set_watches_due_ != 0) {
@@ -300,6 +337,7 @@ void exchange::on_lost(const error& why)
     set_watches_.clear();
     set_watches_due_ = 0;
     ping_queued_ = false;
+    auth_accepted_ = 0;
     drop_dead_front();
     for (const auto& [what, e] : failed) {
         what->on_error(e);
@@ -318,6 +356,7 @@ void exchange::fail_all(const error& why)
         pop_front();
     }
     waiting_ = 0;
+    auth_accepted_ = 0;
     for (const auto& [what, e] : failed) {
         what->on_error(e);
     }

@@ -5,6 +5,7 @@
 // The shell (src/engine.cpp) moves bytes: take_output -> write -> on_written, read -> on_frame.
 #pragma once
 
+#include <coati/auth.hpp>
 #include <coati/protocol/request.hpp>
 #include <coati/protocol/ring.hpp>
 #include <coati/protocol/watch_table.hpp>
@@ -39,6 +40,12 @@ public:
 
     request_state state_of(ticket which) const noexcept;
 
+    /// Shows these credentials, the body of an auth request, on this connection and on every later
+    /// one, ahead of everything else. Gives their number: they have been accepted on this
+    /// connection when `authenticated()` is above it. The same ones again are not sent again.
+    std::size_t authenticate(secret body);
+    std::size_t authenticated() const noexcept { return auth_accepted_; }
+
     // --- what the connection does ----------------------------------------------------------------
 
     /// A connection is up and its handshake done: counters start anew, `set_watches` bodies (from
@@ -48,7 +55,8 @@ public:
     void queue_ping();
     bool has_output() const noexcept;
     /// Appends frames of waiting requests, in order, until about `limit` bytes; they are `staged`.
-    void take_output(std::string& out, std::size_t limit);
+    /// True: what it appended are credentials, in a write of their own; to be wiped afterwards.
+    bool take_output(std::string& out, std::size_t limit);
     /// So many more bytes of the output were handed to the kernel, also when the write failed.
     void on_written(std::size_t bytes) noexcept { written_ += bytes; }
 
@@ -88,6 +96,7 @@ private:
 
     std::optional<errc> on_reply(std::int32_t xid, const reply& r);
     std::optional<errc> on_special(std::int32_t xid, const reply& r, watch_table& watches);
+    void stage_credentials(std::string& out);
     void stage(std::string& out, std::int32_t xid, wire::op_code op, std::string_view body);
     bool is_written(const slot& s) const noexcept;
     fate fate_of(const slot& s, bool staged) const noexcept;
@@ -108,6 +117,12 @@ private:
     std::vector<std::string> set_watches_;  // bodies that go first
     std::size_t set_watches_due_ = 0;       // replies to come, matched by order (trap 4)
     bool ping_queued_ = false;
+
+    // Credentials in the order in which they are shown, which is that of the answers: those may
+    // overtake all other replies, but not each other.
+    std::vector<secret> auths_;
+    std::size_t auth_sent_ = 0;  // of these, on this connection
+    std::size_t auth_accepted_ = 0;
 
     std::int32_t next_xid_ = 1;
     std::int64_t last_zxid_ = 0;

@@ -151,6 +151,9 @@ TEST_CASE("a frame that is shorter than a reply header ends the connection", "[C
 TEST_CASE("only replies to requests move the last zxid, and never back", "[T7][T8][C81]")
 {
     bench at;
+    at.talk.authenticate(coati::secret("one"));
+    at.talk.authenticate(coati::secret("two"));
+    at.send();
     for (int i = 1; i <= 8; ++i) {
         at.read(i);
     }
@@ -450,4 +453,69 @@ TEST_CASE("whether a request would arm a watch on exactly this path", "[T35]")
     CHECK(at.talk.is_arming("/a"));
     at.receive(reply_of(1));
     CHECK(!at.talk.is_arming("/a"));
+}
+
+TEST_CASE("credentials go ahead of watches and requests, on every connection", "[T24][auth]")
+{
+    bench at;
+    at.read(1);
+    at.talk.authenticate(coati::secret("one"));
+    const auto order = [&] {
+        std::vector<std::int32_t> xids;
+        std::string out;
+        while (at.talk.has_output()) {
+            const bool is_secret = at.talk.take_output(out, 1 << 20);
+            const auto frames = frames_of(out);
+            out.clear();
+            for (const sent& each : frames) {
+                xids.push_back(each.xid);
+                CHECK((each.xid == wire::auth_xid) == is_secret);
+            }
+        }
+        return xids;
+    };
+    CHECK(order() == std::vector<std::int32_t>{wire::auth_xid, 1});
+    at.talk.authenticate(coati::secret("two"));
+    CHECK(order() == std::vector<std::int32_t>{wire::auth_xid});
+    at.lose();
+    at.connect({path_body("watches")});
+    CHECK(order() ==
+          std::vector<std::int32_t>{wire::auth_xid, wire::auth_xid, wire::set_watches_xid, 2});
+}
+
+TEST_CASE("the same credentials are shown once", "[auth]")
+{
+    bench at;
+    CHECK(at.talk.authenticate(coati::secret("one")) == 0);
+    CHECK(at.talk.authenticate(coati::secret("two")) == 1);
+    CHECK(at.talk.authenticate(coati::secret("one")) == 0);
+    CHECK(at.send().size() == 2);
+}
+
+TEST_CASE("answers to credentials overtake others, but not each other", "[auth]")
+{
+    bench at;
+    at.read(1);
+    at.talk.authenticate(coati::secret("one"));
+    at.talk.authenticate(coati::secret("two"));
+    at.send();
+    at.send();
+    CHECK(at.talk.authenticated() == 0);
+    CHECK(at.receive(reply_of(wire::auth_xid)) == std::nullopt);
+    CHECK(at.talk.authenticated() == 1);
+    CHECK(at.receive(reply_of(1)) == std::nullopt);
+    CHECK(at.receive(reply_of(wire::auth_xid)) == std::nullopt);
+    CHECK(at.talk.authenticated() == 2);
+    CHECK(at.receive(reply_of(wire::auth_xid)) == errc::malformed_reply);  // nothing is due
+    at.lose();
+    CHECK(at.talk.authenticated() == 0);
+}
+
+TEST_CASE("a no to credentials ends the session, whatever its code", "[T27][auth]")
+{
+    const auto code = GENERATE(-115, -5, -6, -101);
+    bench at;
+    at.talk.authenticate(coati::secret("one"));
+    at.send();
+    CHECK(at.receive(reply_of(wire::auth_xid, 0, code)) == errc::auth_failed);
 }

@@ -1,0 +1,58 @@
+// Credentials: what a connection shows a server to be somebody. Kept to be shown again on every
+// connection, overwritten in memory when nobody needs them any more, and in no text of ours.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace coati {
+
+/// Overwrites the bytes in a way that no optimizer leaves out.
+void wipe(char* bytes, std::size_t count) noexcept;
+/// Overwrites the whole of the buffer that the string has, and leaves it empty.
+void wipe(std::string& text) noexcept;
+
+/// Bytes that are overwritten when they are destroyed, moved from or assigned to.
+class secret {
+public:
+    secret() = default;
+    explicit secret(std::string bytes) : bytes_(bytes) { wipe(bytes); }
+    secret(const secret& other) = default;
+    secret(secret&& other) noexcept { bytes_.swap(other.bytes_); }
+    secret& operator=(secret other) noexcept
+    {
+        bytes_.swap(other.bytes_);
+        return *this;
+    }
+    ~secret() { wipe(bytes_); }
+
+    std::string_view view() const noexcept { return bytes_; }
+
+    friend bool operator==(const secret&, const secret&) = default;
+
+private:
+    std::string bytes_;
+};
+
+/// What an authentication provider of the server is told: a scheme and its credentials.
+class auth_info {
+public:
+    auth_info(std::string which_scheme, std::string credentials)
+        : scheme(std::move(which_scheme)), data(std::move(credentials))
+    {
+        wipe(credentials);  // a short text is copied by a move, not handed over
+    }
+
+    /// "digest". Servers do not verify anything here: a wrong password is another identity, and
+    /// shows as no_auth on the operation that needs the right one.
+    static auth_info digest(std::string_view user, std::string_view password);
+
+    std::string scheme;
+    secret data;
+
+    friend bool operator==(const auth_info&, const auth_info&) = default;
+};
+
+}  // namespace coati
