@@ -46,6 +46,10 @@ operation_id start_connected(pending_base& op)
 {
     return engine_of(op).start_connected(op);
 }
+operation_id start_detach(pending_base& op)
+{
+    return engine_of(op).start_detach(op);
+}
 operation_id start_auth(pending_base& op)
 {
     return engine_of(op).start_auth(op);
@@ -152,6 +156,14 @@ operation<void> client::close() const
 operation<void> client::connected() const
 {
     return detail::session_call(scope_, &detail::start_connected);
+}
+
+operation<session_credentials> client::detach() const
+{
+    detail::operation_state<session_credentials> state;
+    state.owner = scope_;
+    state.start = &detail::start_detach;
+    return operation<session_credentials>(std::move(state));
 }
 
 operation<void> client::add_auth(auth_info who) const

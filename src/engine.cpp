@@ -62,8 +62,8 @@ asio::awaitable<result<void>> engine::run(std::shared_ptr<engine> self)
     co_await asio::this_coro::reset_cancellation_state(any_to_terminal{});
     ending why{errc::session_dropped, {}};
     try {
-        auto ended =
-            co_await (self->hold_session() || self->until_closed() || self->until_unreachable());
+        auto ended = co_await (self->hold_session() || self->until_closed() ||
+                               self->until_unreachable() || self->until_presumed());
         why = ending_of(ended);
     } catch (...) {
         // Cancelled. With all operands cancelled the operator throws a type of its own, so this one
@@ -78,7 +78,9 @@ void engine::begin(std::shared_ptr<session_life> life)
     life_->begun = true;
     running_ = true;
     established_ = false;
-    closing_ = close_confirmed_ = close_sent_ = false;
+    closing_ = detaching_ = close_confirmed_ = close_sent_ = moving_ = false;
+    lease_.reset();
+    takeover_.reset();
     close_requested_.reset();
     output_ready_.reset();
     pace_ = protocol::reconnect_pace();
@@ -93,6 +95,7 @@ result<void> engine::finish(const ending& why)
     const error reason = why.as_error();
     connection_.reset();  // a run that was cancelled leaves it open
     connected_ = false;
+    life_->credentials.last_zxid = exchange_.last_zxid();
     life_->ended = reason;  // from here on requests are refused, also those made by what follows
     set_state(state_after(why.code));
     exchange_.fail_all(reason);
@@ -105,8 +108,17 @@ result<void> engine::finish(const ending& why)
     }
     const bool in_order = why.code == errc::closed;
     end_waiters(close_waiters_, in_order ? std::nullopt : std::optional(reason));
+    for (const operation_id id : std::exchange(detach_waiters_, {})) {
+        if (auto* const op = parking_.take_as<session_credentials>(id)) {
+            if (why.code == errc::detached && life_->credentials.id != 0) {
+                op->deliver(life_->credentials);
+            } else {
+                op->on_error(reason);
+            }
+        }
+    }
     running_ = false;
-    if (in_order || why.code == errc::close_unconfirmed) {
+    if (in_order || why.code == errc::close_unconfirmed || why.code == errc::detached) {
         return success();
     }
     return reason;
@@ -116,7 +128,7 @@ asio::awaitable<ending> engine::hold_session()
 {
     session_credentials mine = config_.session.value_or(session_credentials());
     exchange_.set_last_zxid(mine.last_zxid);
-    established_ = mine.id != 0;
+    established_ = seen_quorum_ = mine.id != 0;
     for (;;) {
         co_await pause();
         step_ = attempt_step::resolve;
@@ -146,9 +158,11 @@ asio::awaitable<ending> engine::hold_session()
             co_return ending{errc::session_dropped, {}};  // no loss: finish tells everybody why
         }
         mine.last_zxid = life_->credentials.last_zxid = exchange_.last_zxid();
-        pace_.on_lost(transport_->now(), life_->info.negotiated_timeout);
         if (classify(lost.code) == disposition::session_over) {
             co_return lost;
+        }
+        if (has_lost(lost)) {
+            co_return ending{errc::session_stolen, lost.cause};
         }
         set_state(session_state::disconnected);
         exchange_.on_lost(lost.as_error());
@@ -156,6 +170,31 @@ asio::awaitable<ending> engine::hold_session()
             co_return ending{errc::close_unconfirmed, lost.cause};
         }
     }
+}
+
+// What a lost connection means for the next attempt. True: somebody else uses the session.
+bool engine::has_lost(const ending& why)
+{
+    const time_point now = transport_->now();
+    const duration timeout = life_->info.negotiated_timeout;
+    if (std::exchange(moving_, false)) {
+        pace_.on_moved(now, timeout);
+        takeover_.reset();
+        return false;
+    }
+    pace_.on_lost(now, timeout);
+    if (config_.sticky && addresses_.empty()) {
+        addresses_.push_back(where_);
+    }
+    const bool by_other_side = why.code == errc::connection_closed ||
+                               why.code == errc::connection_loss || why.code == errc::session_moved;
+    const bool between_frames = in_begin_ == in_end_ && skip_ == 0;
+    if (!by_other_side || !between_frames || now - connected_at_ >= timeout / 3) {
+        takeover_.reset();
+        return false;
+    }
+    const bool has_served = exchange_.frames_answered() != 0;
+    return takeover_.on_cut(has_served, order_.size(), config_.session.has_value());
 }
 
 // Bounds a close in every phase: a session that was never established has nothing to close.
@@ -167,11 +206,48 @@ asio::awaitable<ending> engine::until_closed()
         co_return ending{errc::session_dropped, {}};
     }
     if (!established_) {
-        co_return ending{errc::closed, {}};
+        co_return ending{detaching_ ? errc::detached : errc::closed, {}};
+    }
+    if (detaching_ && (!connected_ || exchange_.pending() == 0)) {
+        co_return ending{errc::detached, {}};
     }
     auto bound = sleep_until(*transport_, transport_->now() + config_.close_wait);
     const auto [stopped] = co_await std::move(bound)(asio::as_tuple(asio::deferred));
-    co_return ending{stopped ? errc::session_dropped : errc::close_unconfirmed, {}};
+    const errc late = detaching_ ? errc::detached : errc::close_unconfirmed;
+    co_return ending{stopped ? errc::session_dropped : late, {}};
+}
+
+// The client's own clock beside the servers' verdict: once the session's lease is over and nobody
+// is there to say otherwise, the session is presumed to have expired. Attempts go on.
+asio::awaitable<ending> engine::until_presumed()
+{
+    for (;;) {
+        const time_point now = transport_->now();
+        const duration timeout = session_timeout();
+        time_point wake = now + timeout;
+        if (const auto proved = lease_.proved()) {
+            const time_point over = *proved + timeout;
+            if (now < over) {
+                wake = over;
+            } else if (connected_) {
+                wake = now + timeout / 10;  // it does not renew the lease, and will be given up
+            } else {
+                set_state(session_state::presumed_expired);
+                if (config_.expire_locally_after) {
+                    const duration patience = *config_.expire_locally_after;
+                    wake = *proved + std::max(patience, timeout);
+                    if (now >= wake) {
+                        co_return ending{errc::presumed_expired, {}};
+                    }
+                }
+            }
+        }
+        auto sleep = sleep_until(*transport_, wake);
+        const auto [cancelled] = co_await std::move(sleep)(asio::as_tuple(asio::deferred));
+        if (cancelled) {
+            co_return ending{errc::session_dropped, {}};
+        }
+    }
 }
 
 // Ends a session that could not be established in time.
@@ -264,6 +340,7 @@ asio::awaitable<ending> engine::find_address()
 asio::awaitable<ending> engine::shake_hands(session_credentials mine)
 {
     const std::string hello = connect_frame(mine);
+    hello_sent_ = transport_->now();
     auto send = write_all(*connection_, asio::buffer(hello));
     const auto [failed, sent] = co_await std::move(send)(asio::as_tuple(asio::deferred));
     if (failed) {
@@ -298,8 +375,11 @@ std::string engine::connect_frame(const session_credentials& mine) const
     // Always what the user asked for: the last negotiated value would ratchet down and never up.
     hello.timeout_ms = static_cast<std::int32_t>(
         std::min<std::int64_t>(config_.session_timeout.count(), INT32_MAX));
-    hello.session_id = mine.id;
-    hello.password = mine.id == 0 ? std::string_view(no_password) : std::string_view(mine.password);
+    // What a server without a quorum has given is known to that server alone, and not for long.
+    hello.session_id = seen_quorum_ ? mine.id : 0;
+    hello.read_only = config_.allow_read_only;
+    hello.password =
+        hello.session_id == 0 ? std::string_view(no_password) : std::string_view(mine.password);
     std::string frame;
     const std::size_t at = wire::open_frame(frame);
     wire::encode(frame, hello);
@@ -316,20 +396,25 @@ ending engine::accept_session(std::string_view payload, const session_credential
         why.code = errc::not_zookeeper;
     } else if (answer.timeout_ms <= 0 || answer.session_id == 0) {
         why.code = errc::session_expired;
-    } else if (mine.id != 0 && answer.session_id != mine.id) {
+    } else if (seen_quorum_ && answer.session_id != mine.id) {
         why.code = errc::session_id_changed;  // the old one is gone, and its ephemerals with it
     }
     if (why.code != errc::no_result) {
         return why;
     }
     established_ = true;
+    const bool is_read_only = answer.read_only.value.value_or(false);
+    life_->info.is_read_only = is_read_only;
+    seen_quorum_ = seen_quorum_ || !is_read_only;
     life_->credentials.id = life_->info.id = answer.session_id;
     life_->credentials.password.assign(answer.password);
     life_->info.negotiated_timeout = std::chrono::milliseconds(answer.timeout_ms);
     life_->info.server = where_;
     order_.on_connected();
     addresses_.clear();
-    pace_.on_established(transport_->now());
+    connected_at_ = transport_->now();
+    pace_.on_established(connected_at_);
+    lease_.on_connected(hello_sent_);
     return why;
 }
 

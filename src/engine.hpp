@@ -17,8 +17,10 @@
 #include <coati/protocol/back_off.hpp>
 #include <coati/protocol/deadlines.hpp>
 #include <coati/protocol/exchange.hpp>
+#include <coati/protocol/lease.hpp>
 #include <coati/protocol/servers.hpp>
 #include <coati/protocol/state_log.hpp>
+#include <coati/protocol/takeover.hpp>
 #include <coati/protocol/watch_table.hpp>
 #include <coati/session.hpp>
 #include <coati/transport.hpp>
@@ -102,6 +104,7 @@ public:
     operation_id start_connected(pending_base& op);
     operation_id start_sleep(pending_base& op);
     operation_id start_auth(pending_base& op);
+    operation_id start_detach(pending_base& op);
 
     void observe(std::shared_ptr<state_observer> observer);
     void stop_observing(const std::shared_ptr<state_observer>& observer) noexcept;
@@ -130,6 +133,7 @@ private:
     asio::awaitable<ending> hold_session();
     asio::awaitable<ending> until_closed();
     asio::awaitable<ending> until_unreachable();
+    asio::awaitable<ending> until_presumed();
     asio::awaitable<void> pause();
     duration session_timeout() const noexcept;
     asio::awaitable<ending> reach_server(session_credentials mine);
@@ -138,6 +142,7 @@ private:
     asio::awaitable<ending> shake_hands(session_credentials mine);
     std::string connect_frame(const session_credentials& mine) const;
     ending accept_session(std::string_view payload, const session_credentials& mine);
+    bool has_lost(const ending& why);
     void note_attempt(const ending& why, bool is_cut);
 
     // --- one connection (engine_serve.cpp) -------------------------------------------------------
@@ -145,6 +150,10 @@ private:
     asio::awaitable<ending> reader();
     asio::awaitable<ending> writer();
     asio::awaitable<ending> clock_hand();
+    // Looking for a server with a quorum, while connected to one without (engine_read_only.cpp).
+    asio::awaitable<ending> seek_quorum();
+    asio::awaitable<bool> ask_next_server();
+    asio::awaitable<ending> ask_is_read_write(endpoint where);
     asio::mutable_buffer room_to_read();
     std::optional<errc> deliver_frames();
     std::optional<errc> skip_oversized(std::string_view buffered, std::size_t length);
@@ -166,6 +175,8 @@ private:
     bool running_ = false;
     bool connected_ = false;
     bool established_ = false;  // in this run, at least once
+    bool seen_quorum_ = false;  // the session is known to the ensemble, not to one server alone
+    bool moving_ = false;       // this connection was left for a better one
     bool shut_ = false;
     session_state state_ = session_state::disconnected;
     std::vector<std::shared_ptr<state_observer>> observers_;
@@ -173,6 +184,7 @@ private:
 
     // Closing.
     bool closing_ = false;
+    bool detaching_ = false;
     bool close_confirmed_ = false;
     bool close_sent_ = false;  // and its answer lost: the session must not come back
     friend class close_request;
@@ -191,6 +203,10 @@ private:
     protocol::exchange exchange_;
     protocol::watch_table watches_;
     protocol::deadlines deadlines_;
+    protocol::lease lease_;
+    protocol::takeover_watch takeover_;
+    time_point hello_sent_{};
+    time_point connected_at_{};
     std::vector<char> in_;
     std::size_t in_begin_ = 0;
     std::size_t in_end_ = 0;
@@ -200,13 +216,16 @@ private:
     bool flush_posted_ = false;
     wake_up output_ready_;
     wake_up close_requested_;
-    wake_up never_;  // is not set: what waits on it waits for its cancellation
+    // Never set: who waits on one waits for its own cancellation. One waiter each.
+    wake_up never_;
+    wake_up no_search_;
 
     parking parking_;
     std::unordered_map<operation_id, std::shared_ptr<composed_task>> composed_;
     alarm alarm_;
     std::vector<operation_id> close_waiters_;
     std::vector<operation_id> connected_waiters_;
+    std::vector<operation_id> detach_waiters_;
     struct auth_waiter {
         std::size_t number;  // of the credentials
         operation_id id;

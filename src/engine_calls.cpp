@@ -134,7 +134,8 @@ std::shared_ptr<engine> engine::make(asio::any_io_executor ex, bool is_serial, c
         made->executor_ = asio::make_strand(ex);
         made->here_ = &is_on<any_strand>;
     }
-    for (wake_up* each : {&made->output_ready_, &made->close_requested_, &made->never_}) {
+    for (wake_up* each :
+         {&made->output_ready_, &made->close_requested_, &made->never_, &made->no_search_}) {
         each->use(made->executor_);
     }
     asio::use_service<parked_service>(asio::query(ex, asio::execution::context)).add(made);
@@ -150,7 +151,7 @@ void engine::shut_down() noexcept
     // would stop it.
     alarm_.armed_for = never;
     alarm_.stop.slot().clear();
-    for (wake_up* each : {&output_ready_, &close_requested_, &never_}) {
+    for (wake_up* each : {&output_ready_, &close_requested_, &never_, &no_search_}) {
         each->shut_down();
     }
     exchange_.discard_all();
@@ -183,8 +184,8 @@ operation_id engine::submit(pending_base& op)
         refuse(op, pinned->ended->with_fate(fate::not_sent));
         return 0;
     }
-    if (closing_ && running_) {
-        refuse(op, error(errc::closed, fate::not_sent));
+    if ((closing_ || detaching_) && running_) {
+        refuse(op, error(closing_ ? errc::closed : errc::detached, fate::not_sent));
         return 0;
     }
     const bool awaits_its_run = pinned != nullptr && !pinned->begun;
@@ -420,6 +421,10 @@ operation_id engine::start_close(pending_base& op)
         complete_later(static_cast<pending_op<void>&>(op), result<void>(success()));
         return 0;
     }
+    if (detaching_) {
+        refuse(op, error(errc::detached, fate::not_sent));
+        return 0;
+    }
     if (!std::exchange(closing_, true)) {
         submit_silently(*new close_request(*this));
         // In a turn of its own: the run ends in it when there is nothing to close.
@@ -431,6 +436,30 @@ operation_id engine::start_close(pending_base& op)
     }
     const operation_id id = park(op);
     close_waiters_.push_back(id);
+    return id;
+}
+
+operation_id engine::start_detach(pending_base& op)
+{
+    const session_life* const pinned = op.owner->pinned.get();
+    if (shut_) {
+        op.discard();
+        return 0;
+    }
+    if (!running_ || life_->ended || closing_ || (pinned != nullptr && pinned != life_.get())) {
+        const auto& ended = pinned != nullptr ? pinned->ended : life_->ended;
+        refuse(op, ended.value_or(error(errc::closed)).with_fate(fate::not_sent));
+        return 0;
+    }
+    if (!std::exchange(detaching_, true)) {
+        asio::post(executor_, [self = std::static_pointer_cast<engine>(shared_from_this())] {
+            if (self->detaching_) {
+                self->close_requested_.set();
+            }
+        });
+    }
+    const operation_id id = park(op);
+    detach_waiters_.push_back(id);
     return id;
 }
 
@@ -513,6 +542,11 @@ void engine::set_state(session_state to)
 {
     if (to == state_) {
         return;
+    }
+    const bool is_attempt = to == session_state::disconnected || to == session_state::connecting ||
+                            to == session_state::associating;
+    if (state_ == session_state::presumed_expired && is_attempt && running_) {
+        return;  // attempts go on unseen, only their outcome counts
     }
     assert(is_legal_transition(state_, to));
     state_ = to;

@@ -41,11 +41,15 @@ asio::awaitable<ending> engine::serve()
     const time_point now = transport_->now();
     deadlines_.on_connected(now, life_->info.negotiated_timeout);
     out_.clear();
+    if (takeover_.is_suspicious()) {
+        exchange_.queue_ping();  // a server that does not even answer this is no thief's
+    }
     connected_ = true;
-    set_state(session_state::connected);
+    set_state(life_->info.is_read_only ? session_state::connected_read_only
+                                       : session_state::connected);
     end_waiters(connected_waiters_, std::nullopt);
     output_ready_.reset();
-    auto ended = co_await (reader() || writer() || clock_hand());
+    auto ended = co_await (reader() || writer() || clock_hand() || seek_quorum());
     connected_ = false;
     deadlines_.on_disconnected();
     co_return ending_of(ended);
@@ -139,12 +143,16 @@ std::optional<errc> engine::deliver_frames()
     }
     if (any) {
         deadlines_.on_received(transport_->now());
+        lease_.on_answered(exchange_.frames_answered());
     }
     if (!auth_waiters_.empty() && !over) {
         tell_authenticated();
     }
     if (close_confirmed_) {
         return errc::closed;
+    }
+    if (!over && detaching_ && exchange_.pending() == 0) {
+        return errc::detached;
     }
     return over;
 }
@@ -164,11 +172,14 @@ asio::awaitable<ending> engine::writer()
             auto woken = output_ready_.wait();
             co_await std::move(woken)(asio::as_tuple(asio::deferred));
         }
+        const std::uint64_t first = exchange_.frames_sent();
         const bool is_secret = exchange_.take_output(out_, largest_write);
         if (out_.empty()) {
             continue;
         }
-        deadlines_.on_sent(transport_->now());
+        const time_point now = transport_->now();
+        deadlines_.on_sent(now);
+        lease_.on_sent(now, first);
         auto send = write_all(*connection_, asio::buffer(out_));
         const auto [ec, n] = co_await std::move(send)(asio::as_tuple(asio::deferred));
         exchange_.on_written(n);
@@ -185,9 +196,11 @@ asio::awaitable<ending> engine::writer()
 asio::awaitable<ending> engine::clock_hand()
 {
     for (;;) {
-        auto sleep = sleep_until(*transport_, deadlines_.next());
+        const time_point due = deadlines_.next();
+        auto sleep = sleep_until(*transport_, due);
         co_await std::move(sleep)(asio::as_tuple(asio::deferred));
         const time_point now = transport_->now();
+        life_->info.longest_stall = std::max(life_->info.longest_stall, duration(now - due));
         if (deadlines_.read_expired(now)) {
             co_return ending{errc::server_silent, {}};
         }

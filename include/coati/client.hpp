@@ -79,6 +79,12 @@ public:
     /// after `config.close_wait`: the session may live until its timeout.
     operation<void> close() const;
 
+    /// Leaves the session without ending it: what was submitted before is answered first (for up to
+    /// `config.close_wait`), then TCP is dropped and `run` completes with success. The session and
+    /// its ephemerals live until its timeout, or with whoever puts these credentials into
+    /// `config.session`. Completes with: closed, or the ending of the session if it came first.
+    operation<session_credentials> detach() const;
+
     /// Completes at the first moment the session is connected; at once if it is.
     /// Completes with: the ending of the session.
     operation<void> connected() const;

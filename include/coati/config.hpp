@@ -63,7 +63,13 @@ public:
     /// After the loss of an established connection the first attempt waits uniformly 0..this, so
     /// that the clients of a dead server do not arrive at once. 0: at once.
     std::chrono::milliseconds reconnect_spread{100};
-    /// How long `close` waits for the server's confirmation.
+    /// Ends `run` with errc::presumed_expired when no request was answered for so long, counted
+    /// from the last that was; never before the session timeout is over. None (default): the
+    /// session ends by a server's verdict only, and session_state::presumed_expired is all that
+    /// the clock says. The Java client gives up after 4/3 of the session timeout. The session may
+    /// live on: without a leader no session ages.
+    std::optional<std::chrono::milliseconds> expire_locally_after;
+    /// How long `close` waits for the server's confirmation, and `detach` for answers.
     std::chrono::milliseconds close_wait{3'000};
 
     /// Largest request in bytes. A server answers a larger one (jute.maxbuffer, default 0xfffff) by
@@ -77,6 +83,14 @@ public:
     /// The ACL of znodes that are created without one. Anybody may do anything, as everywhere with
     /// ZooKeeper: `acls::creator_all()` is the one for who authenticates.
     acls default_acls = acls::open_unsafe();
+    /// After a loss the same server is tried first. For local sessions, which no other server
+    /// knows.
+    bool sticky = false;
+    /// Take a session of a server that is cut off from its ensemble (readonlymode.enabled): reads
+    /// are answered, writes fail with not_read_only. A server with a quorum is looked for meanwhile
+    /// and moved to; the session that it gives has another id, which is no expiry. A session that
+    /// has seen a quorum never falls back.
+    bool allow_read_only = false;
     /// Shown to every server before anything else is asked of it; see also client::add_auth.
     std::vector<auth_info> auth;
     /// Attach to this session instead of making one.

@@ -39,6 +39,10 @@ public:
     std::int64_t id = 0;                              ///< 0: none yet.
     std::chrono::milliseconds negotiated_timeout{0};  ///< The server's, not what was asked for.
     endpoint server;                                  ///< Where it was last connected to.
+    bool is_read_only = false;  ///< Of a server without a quorum; not known to any other.
+    /// How late the session's own timers ran at worst: a handler on its executor that takes long
+    /// delays the pings, and beyond a third of the session timeout it costs the session.
+    duration longest_stall = duration::zero();
 };
 
 }  // namespace coati

@@ -16,6 +16,7 @@
 #include "engine.cpp"
 #include "engine_base.cpp"
 #include "engine_calls.cpp"
+#include "engine_read_only.cpp"
 #include "engine_serve.cpp"
 #include "service.cpp"
 #include "tcp.cpp"

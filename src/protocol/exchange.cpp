@@ -119,6 +119,7 @@ void exchange::on_connected(const std::vector<std::string>& set_watches)
 {
     assert(staged_ == 0);
     handed_out_ = written_ = received_ = 0;
+    frames_sent_ = frames_answered_ = 0;
     auth_sent_ = auth_accepted_ = 0;
     set_watches_ = set_watches;
     set_watches_due_ = 0;
@@ -144,6 +145,7 @@ void exchange::stage(std::string& out, std::int32_t xid, wire::op_code op, std::
     header::put(wire::codec<std::int32_t>::put(front.data(), length), {xid, op});
     out.append(front.data(), front.size()).append(body);
     handed_out_ += front.size() + body.size();
+    frames_sent_ += xid != wire::auth_xid ? 1U : 0U;
 }
 
 std::size_t exchange::authenticate(secret body)
@@ -249,6 +251,7 @@ std::optional<errc> exchange::on_special(std::int32_t xid, const reply& r, watch
         return std::nullopt;  // a type of a newer server is nobody's
     }
     if (xid == wire::ping_xid) {
+        ++frames_answered_;
         return std::nullopt;
     }
     if (xid == wire::auth_xid && auth_accepted_ != auth_sent_) {
@@ -260,6 +263,7 @@ std::optional<errc> exchange::on_special(std::int32_t xid, const reply& r, watch
     }
     if (xid == wire::set_watches_xid && set_watches_due_ != 0) {
         --set_watches_due_;
+        ++frames_answered_;
         // Swallowing a failed SetWatches would leave waiters hanging for ever (trap 2).
         return r.err == 0 ? std::nullopt : std::optional(errc::connection_loss);
     }
@@ -281,6 +285,7 @@ std::optional<errc> exchange::on_reply(std::int32_t xid, const reply& r)
     if (r.zxid > last_zxid_) {
         last_zxid_ = r.zxid;
     }
+    ++frames_answered_;
     request* const what = slots_.front().what;
     pop_front();
     if (what != nullptr) {
@@ -305,6 +310,7 @@ std::optional<errc> exchange::on_oversized(std::string_view header)
     if (h.zxid > last_zxid_) {
         last_zxid_ = h.zxid;
     }
+    ++frames_answered_;
     request* const what = slots_.front().what;
     pop_front();
     if (what != nullptr) {

@@ -106,12 +106,14 @@ void ensemble_core::expire(std::int64_t session)
 
 void ensemble_core::has_quorum(bool yes)
 {
+    const bool changed = quorum != yes;
     quorum = yes;
+    std::erase_if(sessions, [](const auto& each) { return each.second.is_local; });
     for (auto& [id, each] : sessions) {
         each.expires = time->now() + each.timeout;  // a new leader starts all clocks
     }
     for (const auto& each : servers) {
-        if (const auto server = each.lock(); server && !yes) {
+        if (const auto server = each.lock(); server && changed) {
             server->drop_connections();
         }
     }

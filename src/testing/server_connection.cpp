@@ -94,7 +94,7 @@ void server_connection::split_frames()
             received_.clear();
             return;
         }
-        if (!ensemble().quorum) {
+        if (!ensemble().quorum && !ensemble().options.read_only_mode) {
             close();
             return;
         }
@@ -121,7 +121,7 @@ void server_connection::answer_word(std::string_view word)
     if (word == "ruok") {
         text = "imok";
     } else if (word == "isro") {
-        text = ensemble().quorum ? "rw" : "null";
+        text = ensemble().quorum ? "rw" : options.read_only_mode ? "ro" : "null";
     } else if (ensemble().quorum) {
         text = "Zookeeper version: " + options.version +
                "-scripted, built on 2024-01-01 00:00 UTC\n"
@@ -265,12 +265,14 @@ void server_connection::shake_hands(std::string_view payload)
         return;
     }
     ensemble_core& all = ensemble();
-    if (request.last_zxid_seen > all.zxid) {
+    const bool is_for_it = all.quorum || (request.read_only && request.session_id == 0);
+    if (request.last_zxid_seen > all.zxid || !is_for_it) {
         close();
         return;
     }
     if (request.session_id == 0) {
         session = all.open_session(all.negotiate(request.timeout_ms));
+        all.sessions.at(session).is_local = !all.quorum;
     } else {
         const auto found = all.sessions.find(request.session_id);
         if (found == all.sessions.end()) {
@@ -298,9 +300,15 @@ void server_connection::shake_hands(std::string_view payload)
     response.session_id = session;
     response.password = mine.password;
     if (has_flag) {
-        response.read_only.value = false;
+        response.read_only.value = mine.is_local;
     }
     send(frame_of(response), wire::op_code::notification, 0);
+}
+
+bool server_connection::owns_session()
+{
+    const auto mine = ensemble().sessions.find(session);
+    return mine == ensemble().sessions.end() || mine->second.owner.lock().get() == this;
 }
 
 void server_connection::refuse_session(bool with_flag)

@@ -28,6 +28,7 @@ struct server_session {
     std::string password;
     std::chrono::milliseconds timeout{};
     time_point expires;
+    bool is_local = false;  ///< Made without a quorum: one server knows it, as long as that lasts.
     std::weak_ptr<server_connection> owner;  ///< The newest connection.
 };
 
@@ -144,6 +145,8 @@ public:
     void send_event(event_type type, std::string_view path, std::int64_t zxid);
     /// Behind everything that waits to be written.
     void close_when_sent();
+    /// False once the session has moved to a connection of another server.
+    bool owns_session();
     void notify(const change& what, std::int64_t zxid);
     ensemble_core& ensemble();
 

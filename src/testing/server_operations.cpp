@@ -380,7 +380,11 @@ void execute_op(tag<wire::close_session>, const exchange& x, const wire::close_s
         return;
     }
     x.on.watches = {};
-    x.ensemble.end_session(x.on.session);
+    if (x.ensemble.quorum) {
+        x.ensemble.end_session(x.on.session);
+    } else {
+        x.ensemble.sessions.erase(x.on.session);  // no transaction without a quorum
+    }
     x.answer_code(0);
     x.on.close_when_sent();
 }
@@ -419,6 +423,11 @@ concept is_write = requires(ensemble_core& e, writing& w, const typename Op::req
     apply(tag<Op>{}, e, w, r);
 };
 
+/// What a server without a quorum refuses. The session itself may end.
+template <class Op>
+inline constexpr bool is_for_quorum =
+    (Op::mutates && Op::code != wire::op_code::close_session) || Op::code == wire::op_code::sync;
+
 template <class Op>
 void run(const exchange& x, std::string_view body)
 {
@@ -426,6 +435,10 @@ void run(const exchange& x, std::string_view body)
     typename Op::request request{};
     if (!wire::decode(in, request)) {
         x.answer_error(number(errc::marshalling_error));
+    } else if (is_for_quorum<Op> && !x.ensemble.quorum) {
+        x.answer_error(number(errc::not_read_only));
+    } else if (is_for_quorum<Op> && !x.on.owns_session()) {
+        x.on.close();  // the session has moved: an old connection may read, and no more
     } else if constexpr (is_write<Op>) {
         write_alone<Op>(x, request);
     } else {

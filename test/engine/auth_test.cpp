@@ -62,9 +62,9 @@ TEST_CASE("credentials go first, then watches, then requests, on every connectio
     s.server(0).drop_connections();
     const auto again = s.start(s.zk->get("/a"));
     s.until([&] { return again.done(); });
-    CHECK(first(received(s.server(0), 2), 4) ==
-          std::vector{op_code::create_session, op_code::auth, op_code::set_watches,
-                      op_code::get_data});
+    CHECK(first(received(s.server(0), 2), 4) == std::vector{op_code::create_session, op_code::auth,
+                                                            op_code::set_watches,
+                                                            op_code::get_data});
 }
 
 TEST_CASE("credentials may be added at run time, once is enough", "[auth]")

@@ -22,18 +22,37 @@ using coati::session_state;
 using coati::state_change;
 using std::chrono::milliseconds;
 
-/// The steps that a client makes which neither presumes expiry nor knows read-only servers; said
-/// here once more, since the client itself is held to the table of session_state.hpp.
+/// The steps that a client makes which knows no read-only servers; said here once more, since the
+/// client itself is held to the table of session_state.hpp.
 bool is_allowed(session_state from, session_state to)
 {
     using enum session_state;
     static const std::set<std::pair<session_state, session_state>> steps{
-        {disconnected, connecting}, {connecting, associating},   {connecting, disconnected},
-        {associating, connected},   {associating, disconnected}, {associating, connecting},
-        {connected, disconnected},  {associating, expired},      {connected, expired},
-        {associating, auth_failed}, {connected, auth_failed},    {disconnected, closed},
-        {connecting, closed},       {associating, closed},       {connected, closed},
-        {expired, connecting},      {auth_failed, connecting},   {closed, connecting},
+        {disconnected, connecting},
+        {connecting, associating},
+        {connecting, disconnected},
+        {associating, connected},
+        {associating, disconnected},
+        {associating, connecting},
+        {connected, disconnected},
+        {associating, expired},
+        {connected, expired},
+        {associating, auth_failed},
+        {connected, auth_failed},
+        {disconnected, closed},
+        {connecting, closed},
+        {associating, closed},
+        {connected, closed},
+        {disconnected, presumed_expired},
+        {connecting, presumed_expired},
+        {associating, presumed_expired},
+        {presumed_expired, connected},
+        {presumed_expired, expired},
+        {presumed_expired, auth_failed},
+        {presumed_expired, closed},
+        {expired, connecting},
+        {auth_failed, connecting},
+        {closed, connecting},
     };
     return steps.contains({from, to});
 }

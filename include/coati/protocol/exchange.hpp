@@ -80,6 +80,9 @@ public:
     /// Highest zxid of a reply in this session; notifications, pings and auth do not move it.
     std::int64_t last_zxid() const noexcept { return last_zxid_; }
     void set_last_zxid(std::int64_t zxid) noexcept { last_zxid_ = zxid; }
+    /// Frames sent on this connection that are answered in order, and how many of them have been.
+    std::uint64_t frames_sent() const noexcept { return frames_sent_; }
+    std::uint64_t frames_answered() const noexcept { return frames_answered_; }
     std::size_t pending() const noexcept { return slots_.size(); }
     std::size_t in_flight() const noexcept { return staged_; }
     /// True while a request that would arm a watch on `path` is on its way.
@@ -114,6 +117,8 @@ private:
     std::uint64_t handed_out_ = 0;  // bytes given to the writer on this connection
     std::uint64_t written_ = 0;     // of these, bytes in the kernel
     std::uint64_t received_ = 0;    // of these, bytes that a lossy reply proves the server has
+    std::uint64_t frames_sent_ = 0;
+    std::uint64_t frames_answered_ = 0;
     std::vector<std::string> set_watches_;  // bodies that go first
     std::size_t set_watches_due_ = 0;       // replies to come, matched by order (trap 4)
     bool ping_queued_ = false;

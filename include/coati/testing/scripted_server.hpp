@@ -35,6 +35,9 @@ struct ensemble_options {
     /// create, removing persistent watches by their own type fails.
     std::string version = "3.9.3";
     bool extended_types = true;  ///< TTL znodes; without: unimplemented (-6), connection usable.
+    /// Without a quorum servers take sessions of clients that allow it, for reading; they last until
+    /// there is a quorum again. Without: nobody is served then.
+    bool read_only_mode = false;
     std::int64_t first_session_id = 0x100000000000001;
 };
 
@@ -62,7 +65,8 @@ public:
     /// closed.
     void expire(std::int64_t session_id);
     std::vector<session_info> sessions() const;
-    /// Without a quorum servers accept, and hang up on the first bytes; sessions do not age.
+    /// Without a quorum servers accept, and hang up on the first bytes (but see read_only_mode);
+    /// sessions do not age. Every change of this cuts all connections, as an election does.
     void has_quorum(bool yes);
 
     std::int64_t zxid() const;

@@ -52,8 +52,7 @@ TEST_CASE("a short secret, which lies inside its object, is overwritten with it"
 {
     alignas(secret) std::array<char, sizeof(secret)> place{};
     auto* const made = new (place.data()) secret(std::string("hunter2"));
-    REQUIRE(std::string_view(place.data(), place.size()).find("hunter2") !=
-            std::string_view::npos);
+    REQUIRE(std::string_view(place.data(), place.size()).find("hunter2") != std::string_view::npos);
     secret elsewhere(std::move(*made));
     std::destroy_at(made);
     CHECK(std::string_view(place.data(), place.size()).find("unter") == std::string_view::npos);

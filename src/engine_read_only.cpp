@@ -1,0 +1,97 @@
+// Connected to a server that is cut off from its ensemble: reads are served, and a server with a
+// quorum is looked for beside, over connections of their own that ask `isro` and nothing else.
+
+#include "engine.hpp"
+
+#include "coroutines.hpp"
+#include "transport_ops.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <string>
+
+namespace coati::detail {
+
+namespace {
+
+// The pace of Java's client: 100 ms, doubling to a minute.
+constexpr duration first_pause = std::chrono::milliseconds(100);
+constexpr duration longest_pause = std::chrono::minutes(1);
+
+}  // namespace
+
+// Ends the connection once there is a better one; until then it costs nobody anything.
+asio::awaitable<ending> engine::seek_quorum()
+{
+    if (!life_->info.is_read_only) {
+        auto for_ever = no_search_.wait();
+        co_await std::move(for_ever)(asio::as_tuple(asio::deferred));
+        co_return ending{errc::session_dropped, {}};  // cancelled
+    }
+    for (duration pause = first_pause;; pause = std::min(pause * 2, longest_pause)) {
+        auto sleep = sleep_until(*transport_, transport_->now() + pause);
+        const auto [cancelled] = co_await std::move(sleep)(asio::as_tuple(asio::deferred));
+        if (cancelled) {
+            co_return ending{errc::session_dropped, {}};
+        }
+        auto asked = ask_next_server();
+        const bool found = co_await std::move(asked);
+        if (found) {
+            moving_ = true;
+            co_return ending{errc::connection_loss, {}};
+        }
+    }
+}
+
+// One server: all its addresses, until one answers that it can write. That one is next.
+asio::awaitable<bool> engine::ask_next_server()
+{
+    const server_address server = order_.next();
+    auto look_up = resolve(*transport_, server.host, server.port);
+    auto [ec, found] = co_await std::move(look_up)(asio::as_tuple(asio::deferred));
+    if (ec) {
+        co_return false;
+    }
+    for (endpoint& where : found) {
+        auto answered = co_await (ask_is_read_write(where) || until_too_late());
+        if (ending_of(answered).code == errc::no_result) {
+            target_ = server;
+            addresses_.clear();
+            addresses_.push_back(std::move(where));
+            co_return true;
+        }
+    }
+    co_return false;
+}
+
+// no_result: it said "rw". Anything else, however it sounds, is a no (trap 50).
+asio::awaitable<ending> engine::ask_is_read_write(endpoint where)
+{
+    auto dial = connect(*transport_, where);
+    auto [ec, connection] = co_await std::move(dial)(asio::as_tuple(asio::deferred));
+    if (ec) {
+        co_return ending{errc::connect_failed, ec};
+    }
+    static constexpr std::string_view question = "isro";
+    auto send = write_all(*connection, asio::buffer(question));
+    const auto [failed, sent] = co_await std::move(send)(asio::as_tuple(asio::deferred));
+    if (failed) {
+        co_return ending{errc::connection_loss, failed};
+    }
+    std::string said;
+    std::array<char, 64> chunk{};
+    while (said.size() <= chunk.size()) {
+        auto more = read_some(*connection, asio::buffer(chunk));
+        const auto [over, n] = co_await std::move(more)(asio::as_tuple(asio::deferred));
+        said.append(chunk.data(), n);
+        if (over) {
+            break;
+        }
+    }
+    co_return ending{said == "rw" ? errc::no_result : errc::not_read_only, {}};
+}
+
+}  // namespace coati::detail
