@@ -2,7 +2,8 @@
 //
 //   engine.cpp         run -> hold_session -> connect, shake hands, serve, classify, again
 //   engine_serve.cpp   one connection: reader, writer and clock
-//   engine_calls.cpp   what handles ask for: submit, cancel, close, sleeps, watches, states
+//   engine_session.cpp what handles ask of the session: run, close, detach, authenticate, states
+//   engine_calls.cpp   what else they ask for: submit, cancel, sleeps
 //
 // Knows no operation's meaning: requests are bytes, replies go to whoever asked. Everything runs on
 // one executor, hence no lock. Nothing here is visible to users.
@@ -166,6 +167,7 @@ private:
     void on_alarm();
     void end_waiters(std::vector<operation_id>& ids, const std::optional<error>& why);
     void tell_authenticated();
+    void remember_credentials(std::vector<auth_info>&& given);
 
     config config_;
     std::shared_ptr<transport> transport_;

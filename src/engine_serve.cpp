@@ -152,7 +152,7 @@ std::optional<errc> engine::deliver_frames()
         return errc::closed;
     }
     if (!over && detaching_ && exchange_.pending() == 0) {
-        return errc::detached;
+        return errc::session_detached;
     }
     return over;
 }

@@ -18,6 +18,7 @@
 #include "engine_calls.cpp"
 #include "engine_read_only.cpp"
 #include "engine_serve.cpp"
+#include "engine_session.cpp"
 #include "service.cpp"
 #include "tcp.cpp"
 

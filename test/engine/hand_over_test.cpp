@@ -41,7 +41,7 @@ TEST_CASE("a session is handed over without its end: id, ephemerals, zxid", "[S3
     CHECK(s.ensemble.ephemeral_owner("/mine") == id);
     s.pass(10ms);
     CHECK(s.server(0).connections() == 0);
-    CHECK(s.ask(s.zk->get("/")).error().code() == errc::detached);
+    CHECK(s.ask(s.zk->get("/")).error().code() == errc::session_detached);
 
     const coati::client next = s.make_client(attached(*left, 1));
     const auto goes_on = s.start(next.run());
@@ -72,11 +72,11 @@ TEST_CASE("what was asked for before leaving is answered, what comes later is re
     s.until([&] { return left.done() && again.done() && closing.done(); });
     CHECK(*left);
     CHECK(*again);
-    CHECK(closing.code() == errc::detached);
+    CHECK(closing.code() == errc::session_detached);
     for (const auto& each : before) {
         CHECK(*each);
     }
-    CHECK(late.code() == errc::detached);
+    CHECK(late.code() == errc::session_detached);
     CHECK(late.fate() == fate::not_sent);
     CHECK(!s.ensemble.exists("/late"));
 }
@@ -93,7 +93,7 @@ TEST_CASE("leaving is bounded in every state, and says when there is nothing to 
     const auto left = s.ask(s.zk->detach());
     CHECK(left);
     CHECK(s.in.now() - start <= 3s + 10ms);  // config.close_wait
-    CHECK(stuck.code() == errc::detached);
+    CHECK(stuck.code() == errc::session_detached);
     CHECK(stuck.fate() == fate::maybe_applied);
     s.until([&] { return run.done(); });
     CHECK(*run);
@@ -102,7 +102,7 @@ TEST_CASE("leaving is bounded in every state, and says when there is nothing to 
     lonely.server(0).kill();
     const auto tries = lonely.start(lonely.zk->run());
     lonely.pass(1s);
-    CHECK(lonely.ask(lonely.zk->detach()).error().code() == errc::detached);  // no session
+    CHECK(lonely.ask(lonely.zk->detach()).error().code() == errc::session_detached);  // no session
     CHECK(tries.done());
 }
 

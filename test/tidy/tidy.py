@@ -72,9 +72,9 @@ TESTING, SRC_HPP = "testing", "include/coati/src.hpp"
 FLOORS = (
     (r"(include/coati|src)/testing/", TESTING),
     (r"include/coati/wire/|src/wire/", 0),
-    (r"include/coati/(acl|clock|config|create_mode|data|ensemble_config)\.hpp", 0),
+    (r"include/coati/(acl|auth|clock|config|create_mode|data|ensemble_config)\.hpp", 0),
     (r"include/coati/(errc|error|event|result|session_state|stat)\.hpp", 0),
-    (r"src/(acl|errc|error|config|ensemble_config)\.cpp", 0),
+    (r"src/(acl|auth|errc|error|config|ensemble_config)\.cpp", 0),
     (r"(include/coati|src)/protocol/", 1),
     (r"include/coati/transport\.hpp|src/(tcp|clock|transport|event)\w*\.[ch]pp", 2),
     (r"(include/coati|src)/recipe/|include/coati/coati\.hpp", 5),

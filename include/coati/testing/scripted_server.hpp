@@ -35,8 +35,8 @@ struct ensemble_options {
     /// create, removing persistent watches by their own type fails.
     std::string version = "3.9.3";
     bool extended_types = true;  ///< TTL znodes; without: unimplemented (-6), connection usable.
-    /// Without a quorum servers take sessions of clients that allow it, for reading; they last until
-    /// there is a quorum again. Without: nobody is served then.
+    /// Without a quorum servers take sessions of clients that allow it, for reading; they last
+    /// until there is a quorum again. Without: nobody is served then.
     bool read_only_mode = false;
     std::int64_t first_session_id = 0x100000000000001;
 };
