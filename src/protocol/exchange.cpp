@@ -114,11 +114,11 @@ std::int32_t exchange::take_xid() noexcept
     return xid;
 }
 
-void exchange::on_connected(const std::vector<std::string>& set_watches)
+void exchange::on_connected(std::vector<registration> set_watches)
 {
     assert(staged_ == 0);
     handed_out_ = written_ = received_ = 0;
-    set_watches_ = set_watches;
+    set_watches_ = std::move(set_watches);
     set_watches_due_ = 0;
     ping_queued_ = false;
 }
@@ -144,10 +144,10 @@ void exchange::stage(std::string& out, std::int32_t xid, wire::op_code op, std::
     handed_out_ += front.size() + body.size();
 }
 
-void exchange::take_output(std::string& out, std::size_t limit)
+void exchange::take_output(std::string& out, std::size_t limit, watch_table& watches)
 {
-    for (const std::string& body : std::exchange(set_watches_, {})) {
-        stage(out, wire::set_watches_xid, wire::op_code::set_watches, body);
+    for (const registration& each : std::exchange(set_watches_, {})) {
+        stage(out, wire::set_watches_xid, each.op, each.body);
         ++set_watches_due_;
     }
     if (std::exchange(ping_queued_, false)) {
@@ -160,6 +160,9 @@ void exchange::take_output(std::string& out, std::size_t limit)
         }
         --waiting_;
         s.xid = take_xid();
+        if (s.what->watches != wire::watch_kind::none) {
+            watches.on_staging(*s.what);
+        }
         stage(out, s.xid, s.what->op, s.what->body);
         s.end = handed_out_;
     }
