@@ -35,3 +35,4 @@
 #include "client_writes.cpp"
 #include "supervise.cpp"
 #include "watch.cpp"
+#include "watch_stream.cpp"
