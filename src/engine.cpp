@@ -6,6 +6,7 @@
 #include "coroutines.hpp"
 #include "transport_ops.hpp"
 
+#include <coati/tls_error.hpp>
 #include <coati/wire/frame.hpp>
 #include <coati/wire/header.hpp>
 #include <coati/wire/jute.hpp>
@@ -42,6 +43,11 @@ session_state state_after(errc code) noexcept
     case errc::session_closed_require_sasl_auth: return session_state::auth_failed;
     default: return session_state::closed;
     }
+}
+
+errc unless_tls(const error_code& ec, errc otherwise) noexcept
+{
+    return ec.category() == tls_category() ? errc::ssl_connection_error : otherwise;
 }
 
 /// What a step of an attempt is called when it takes too long.
@@ -296,7 +302,7 @@ asio::awaitable<ending> engine::reach_server(session_credentials mine)
     auto dial = connect(*transport_, where_);
     auto [ec, connection] = co_await std::move(dial)(asio::as_tuple(asio::deferred));
     if (ec) {
-        co_return ending{errc::connect_failed, ec};
+        co_return ending{unless_tls(ec, errc::connect_failed), ec};
     }
     connection_ = std::move(connection);
     step_ = attempt_step::handshake;
@@ -344,7 +350,7 @@ asio::awaitable<ending> engine::shake_hands(session_credentials mine)
     auto send = write_all(*connection_, asio::buffer(hello));
     const auto [failed, sent] = co_await std::move(send)(asio::as_tuple(asio::deferred));
     if (failed) {
-        co_return ending{errc::handshake_refused, failed};
+        co_return ending{unless_tls(failed, errc::handshake_refused), failed};
     }
     // A ConnectResponse has 36 or 37 bytes; room is left for longer passwords of later servers.
     constexpr std::size_t longest = 1024;
@@ -361,7 +367,7 @@ asio::awaitable<ending> engine::shake_hands(session_credentials mine)
         auto more = read_some(*connection_, room_to_read());
         const auto [ec, n] = co_await std::move(more)(asio::as_tuple(asio::deferred));
         if (ec) {
-            co_return ending{errc::handshake_refused, ec};
+            co_return ending{unless_tls(ec, errc::handshake_refused), ec};
         }
         in_end_ += n;
     }
@@ -435,6 +441,10 @@ void engine::note_attempt(const ending& why, bool is_cut)
     text.append(": ").append(why.as_error().message());
     if (why.code == errc::not_zookeeper) {
         text.append(", it said \"").append(printable({in_.data(), in_end_})).append("\"");
+    }
+    if (step_ == attempt_step::connect) {
+        const std::string more = transport_->explain(where_);
+        text.append(more.empty() ? "" : "; ").append(more);
     }
     attempt made(target_, step_, why.as_error(), std::move(text));
     if (same != attempts_.end()) {

@@ -66,6 +66,15 @@ public:
     std::optional<errc> why;  // it was stopped: cancelled, or timed_out
 };
 
+/// Somebody who is told behind a frame, when nothing is being walked that user code could change.
+class wakeable {
+public:
+    virtual void wake() = 0;
+
+protected:
+    ~wakeable() = default;
+};
+
 template <class T>
 class later;
 
@@ -79,6 +88,8 @@ public:
     // --- what handles ask for (engine_calls.cpp), on the executor ------------------------------
 
     operation_id submit(pending_base& op);
+    /// Why an operation must not even begin.
+    std::optional<error> refusal_of(const pending_base& op) const;
     /// A request of our own that nobody waits for.
     void submit_silently(protocol::request& what);
     operation_id park(pending_base& op, parked_kind kind = parked_kind::waiting);
@@ -106,6 +117,11 @@ public:
     operation_id start_sleep(pending_base& op);
     operation_id start_auth(pending_base& op);
     operation_id start_detach(pending_base& op);
+
+    void wake_soon(std::shared_ptr<wakeable> who) { woken_.push_back(std::move(who)); }
+    /// A watch was dropped: so is the server's, if nobody needs it.
+    void take_off(protocol::watch_table::remains left, std::string_view server_path,
+                  wire::watch_kind kind);
 
     void observe(std::shared_ptr<state_observer> observer);
     void stop_observing(const std::shared_ptr<state_observer>& observer) noexcept;
@@ -168,6 +184,7 @@ private:
     void end_waiters(std::vector<operation_id>& ids, const std::optional<error>& why);
     void tell_authenticated();
     void remember_credentials(std::vector<auth_info>&& given);
+    void wake_readers();
 
     config config_;
     std::shared_ptr<transport> transport_;
@@ -233,6 +250,7 @@ private:
         operation_id id;
     };
     std::vector<auth_waiter> auth_waiters_;
+    std::vector<std::shared_ptr<wakeable>> woken_;  // streams with news for a waiting reader
 };
 
 /// A completion in a turn of its own; an uncalled one discards its operation.

@@ -3,6 +3,7 @@
 #include "engine.hpp"
 
 #include "coroutines.hpp"
+#include "protocol/watch_removal.hpp"
 #include "service.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -117,32 +118,36 @@ void engine::shut_down() noexcept
 
 // --- requests ------------------------------------------------------------------------------------
 
+std::optional<error> engine::refusal_of(const pending_base& op) const
+{
+    if (op.refused != errc{0}) {
+        return error(op.refused, fate::not_sent);
+    }
+    const session_life* const pinned = op.owner->pinned.get();
+    if (pinned != nullptr && pinned->ended) {
+        return pinned->ended->with_fate(fate::not_sent);
+    }
+    if ((closing_ || detaching_) && running_) {
+        return error(closing_ ? errc::closed : errc::session_detached, fate::not_sent);
+    }
+    const bool awaits_its_run = pinned != nullptr && !pinned->begun;
+    if (life_->ended && !awaits_its_run) {
+        return life_->ended->with_fate(fate::not_sent);
+    }
+    if (op.fail_fast && !connected_) {
+        return error(errc::connection_loss, fate::not_sent);
+    }
+    return std::nullopt;
+}
+
 operation_id engine::submit(pending_base& op)
 {
     if (shut_) {
         op.discard();
         return 0;
     }
-    if (op.refused != errc{0}) {
-        refuse(op, error(op.refused, fate::not_sent));
-        return 0;
-    }
-    const session_life* const pinned = op.owner->pinned.get();
-    if (pinned != nullptr && pinned->ended) {
-        refuse(op, pinned->ended->with_fate(fate::not_sent));
-        return 0;
-    }
-    if ((closing_ || detaching_) && running_) {
-        refuse(op, error(closing_ ? errc::closed : errc::session_detached, fate::not_sent));
-        return 0;
-    }
-    const bool awaits_its_run = pinned != nullptr && !pinned->begun;
-    if (life_->ended && !awaits_its_run) {
-        refuse(op, life_->ended->with_fate(fate::not_sent));
-        return 0;
-    }
-    if (op.fail_fast && !connected_) {
-        refuse(op, error(errc::connection_loss, fate::not_sent));
+    if (const auto why = refusal_of(op)) {
+        refuse(op, *why);
         return 0;
     }
     const operation_id id = exchange_.submit(op);
@@ -160,6 +165,41 @@ void engine::submit_silently(protocol::request& what)
 {
     exchange_.submit(what);
     wake_writer();
+}
+
+void engine::take_off(protocol::watch_table::remains left, std::string_view server_path,
+                      wire::watch_kind kind)
+{
+    using enum protocol::watch_table::remains;
+    // While a request is on its way that arms a watch there, a removal would take that along.
+    if (left == others || !connected_ || exchange_.is_arming(server_path)) {
+        return;
+    }
+    auto type =
+        kind == wire::watch_kind::child ? wire::watcher_type::children : wire::watcher_type::data;
+    if (left == nothing_else) {
+        type = wire::watcher_type::any;
+        watches_.forget(server_path);
+    }
+    submit_silently(*new protocol::watch_removal(server_path, type));
+}
+
+// In a turn of user code more may be noted, and more watches dropped.
+void engine::wake_readers()
+{
+    while (!woken_.empty()) {
+        for (const auto& each : std::exchange(woken_, {})) {
+            each->wake();
+        }
+    }
+    if (watches_.has_forsaken()) {
+        for (const std::string& path : watches_.take_forsaken()) {
+            if (!watches_.is_watched(path)) {
+                take_off(protocol::watch_table::remains::nothing_else, path,
+                         wire::watch_kind::none);
+            }
+        }
+    }
 }
 
 // Inside the read loop requests only queue up: the reader wakes the writer once, after the last

@@ -38,6 +38,7 @@ asio::awaitable<ending> engine::serve()
     // The zxid is taken once, before the first chunk: replies to it would move it on.
     exchange_.on_connected(
         watches_.collect(exchange_.last_zxid(), protocol::watch_table::set_watches_chunk));
+    watches_.on_connected();  // streams have their gap before any frame of this connection
     const time_point now = transport_->now();
     deadlines_.on_connected(now, life_->info.negotiated_timeout);
     out_.clear();
@@ -48,6 +49,7 @@ asio::awaitable<ending> engine::serve()
     set_state(life_->info.is_read_only ? session_state::connected_read_only
                                        : session_state::connected);
     end_waiters(connected_waiters_, std::nullopt);
+    wake_readers();
     output_ready_.reset();
     auto ended = co_await (reader() || writer() || clock_hand() || seek_quorum());
     connected_ = false;
@@ -135,6 +137,7 @@ std::optional<errc> engine::deliver_frames()
         } else {
             in_begin_ += scan.consumed;
             over = exchange_.on_frame(scan.payload, watches_);
+            wake_readers();
         }
         any = true;
         if (over || close_confirmed_) {
@@ -173,7 +176,7 @@ asio::awaitable<ending> engine::writer()
             co_await std::move(woken)(asio::as_tuple(asio::deferred));
         }
         const std::uint64_t first = exchange_.frames_sent();
-        const bool is_secret = exchange_.take_output(out_, largest_write);
+        const bool is_secret = exchange_.take_output(out_, largest_write, watches_);
         if (out_.empty()) {
             continue;
         }

@@ -154,12 +154,14 @@ inline constexpr errc_row errc_table[] = {
     {errc::connect_failed, loss, "connect_failed",
      "the server cannot be connected to; check that it runs, its address and port"},
     {errc::connect_timed_out, loss, "connect_timed_out",
-     "no TCP connection within the connect timeout; check the network and firewalls"},
+     "no connection within the connect timeout; check the network, firewalls, and with TLS whether "
+     "the port speaks it"},
     {errc::handshake_timed_out, loss, "handshake_timed_out",
-     "connected, but no answer to the handshake in time; check that the server serves"},
+     "connected, but no answer to the handshake in time; check that the server serves, and whether "
+     "its port wants TLS"},
     {errc::handshake_refused, loss, "handshake_refused",
-     "the server hung up during the handshake; it does not serve, is behind, or has too many "
-     "connections"},
+     "the server hung up during the handshake; it does not serve, is behind, has too many "
+     "connections, or its port wants TLS"},
     {errc::not_zookeeper, loss, "not_zookeeper",
      "another protocol is spoken there; check the port and whether it expects TLS"},
     {errc::malformed_reply, loss, "malformed_reply",

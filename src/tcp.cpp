@@ -2,13 +2,14 @@
 //
 // Owns the contract of transport.hpp for real sockets: handlers are erased before they get here, so
 // cancellation slots are always taken from the erased handler (one that belonged to the original
-// would be overwritten by the erasure). Knows nothing of ZooKeeper, and is the only file, with a
-// TLS one to come, that opens sockets, makes timers or seeds a generator.
+// would be overwritten by the erasure). Knows nothing of ZooKeeper, and is the only file that opens
+// sockets, makes timers or seeds a generator.
+#include "transport_relay.hpp"
+
 #include <coati/transport.hpp>
 
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associator.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/consign.hpp>
@@ -29,42 +30,8 @@ namespace coati::tcp_detail {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
-
-/// `step(handler, results...)` in place of `handler(results...)`, with everything that is
-/// associated with the handler: executor, allocator, cancellation slot.
-template <class Step, class Handler>
-struct relay {
-    Step step;
-    Handler handler;
-
-    template <class... Results>
-    void operator()(Results... results)
-    {
-        std::move(step)(std::move(handler), std::move(results)...);
-    }
-};
-
-template <class Step, class Handler>
-relay(Step, Handler) -> relay<Step, Handler>;
-
-}  // namespace coati::tcp_detail
-
-template <template <class, class> class Associator, class Step, class Handler, class Candidate>
-struct boost::asio::associator<Associator, coati::tcp_detail::relay<Step, Handler>, Candidate>
-    : Associator<Handler, Candidate> {
-    static typename Associator<Handler, Candidate>::type
-    get(const coati::tcp_detail::relay<Step, Handler>& r) noexcept
-    {
-        return Associator<Handler, Candidate>::get(r.handler);
-    }
-    static auto get(const coati::tcp_detail::relay<Step, Handler>& r, const Candidate& c) noexcept
-        -> decltype(Associator<Handler, Candidate>::get(r.handler, c))
-    {
-        return Associator<Handler, Candidate>::get(r.handler, c);
-    }
-};
-
-namespace coati::tcp_detail {
+using detail::any_cancellation;
+using detail::relay;
 
 time_point system_now()
 {
@@ -78,11 +45,6 @@ time_point system_now()
 #endif
     return time_point(std::chrono::steady_clock::now().time_since_epoch());
 }
-
-/// Any type of cancellation asks for the same: stop, and say how many bytes were handed over.
-struct any_cancellation {
-    asio::cancellation_type operator()(asio::cancellation_type type) const noexcept { return type; }
-};
 
 class socket_stream final : public stream {
 public:

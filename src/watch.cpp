@@ -13,6 +13,7 @@ namespace coati {
 std::string_view name(event_type type) noexcept
 {
     switch (type) {
+    case event_type::gap: return "gap";
     case event_type::created: return "created";
     case event_type::deleted: return "deleted";
     case event_type::data_changed: return "data_changed";
@@ -21,27 +22,20 @@ std::string_view name(event_type type) noexcept
     return "unknown";
 }
 
+std::string_view name(gap_reason why) noexcept
+{
+    switch (why) {
+    case gap_reason::none: return "none";
+    case gap_reason::reconnected: return "reconnected";
+    case gap_reason::overflow: return "overflow";
+    case gap_reason::set_again: return "set_again";
+    }
+    return "unknown";
+}
+
 namespace detail {
 
 namespace {
-
-/// Takes a watch off the server. Nobody waits for the answer: no_watcher means that it has just
-/// fired.
-class removal final : public protocol::request {
-public:
-    explicit removal(std::string_view path, wire::watch_kind kind)
-    {
-        op = wire::op_code::remove_watches;
-        wire::remove_watches::request what;
-        what.path = path;
-        what.type = kind == wire::watch_kind::child ? wire::watcher_type::children
-                                                    : wire::watcher_type::data;
-        wire::encode(body, what);
-    }
-    void on_reply(const protocol::reply&) override { delete this; }
-    void on_error(const error&) override { delete this; }
-    void discard() noexcept override { delete this; }
-};
 
 operation_id start_next_event(pending_base& op)
 {
@@ -102,11 +96,7 @@ void watch_state::release(const std::string& path)
 {
     engine& core = *owner_->core;
     const wire::watch_kind watched = kind();
-    const auto left = core.watches().remove(*this);
-    if (left == protocol::watch_table::remains::nothing && core.is_connected() &&
-        !core.requests().is_arming(path)) {
-        core.submit_silently(*new removal(path, watched));
-    }
+    core.take_off(core.watches().remove(*this), path, watched);
     if (auto* const waiting = core.take_parked<event>(std::exchange(waiter_, 0))) {
         waiting->on_error(error(errc::cancelled));
     }

@@ -19,6 +19,7 @@
 #include <coati/stat.hpp>
 #include <coati/states.hpp>
 #include <coati/watch.hpp>
+#include <coati/watch_stream.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -124,6 +125,15 @@ public:
     /// Completes when this server has caught up with what was committed before: read after it on
     /// the same handle. Not a quorum operation (ZOOKEEPER-1675).
     operation<void> sync(std::string path = "/") const;
+
+    /// Sets a persistent watch, of which every event is delivered and none needs to be set again.
+    /// Complete means that the server has it. The znode need not exist. Servers from 3.6. Notable
+    /// errors: unimplemented, marshalling_error (a server whose watch manager has no such watches).
+    operation<watch_stream> watch(std::string path, watch_mode mode = watch_mode::persistent,
+                                  stream_options how = {}) const;
+    /// What this session watches below the handle's chroot, in no order; what a reply that is still
+    /// on its way will arm is not in it. A getter: on `get_executor()` only.
+    std::vector<live_watch> live_watches() const;
 
     // --- writing
 

@@ -26,7 +26,7 @@ enum class errc : std::int32_t {
     unknown_session = -12,       ///< Server-internal.
     new_config_no_quorum = -13,  ///< reconfig: the new configuration has no synced quorum.
     reconfig_in_progress = -14,  ///< reconfig: another one is pending.
-    ssl_connection_error = -15,  ///< TLS failed.
+    ssl_connection_error = -15,  ///< TLS failed; the cause is a tls_errc.
     api_error = -100,            ///< Marks a range; no server sends it.
     no_node = -101,              ///< The znode does not exist.
     no_auth = -102,              ///< The ACL does not permit it.
@@ -76,7 +76,7 @@ enum class errc : std::int32_t {
     // --- ours: how a connection or an attempt at one ended --------------------------------------
     resolve_failed,       ///< The host name has no address.
     connect_failed,       ///< Refused, unreachable; the cause is the system's code.
-    connect_timed_out,    ///< No TCP connection within the connect timeout.
+    connect_timed_out,    ///< No connection (TCP, and TLS if asked for) within the connect timeout.
     handshake_timed_out,  ///< Connected, but no ConnectResponse in time.
     handshake_refused,    ///< The server closed before ConnectResponse: not serving, behind, full.
     not_zookeeper,        ///< What came is no ConnectResponse: another protocol is spoken there.

@@ -1,6 +1,7 @@
 // The compiled part of coati, for header-only use: include this in exactly one source file of your
 // program and link nothing. These are the very same files that the library is built from, so there
-// is one truth and no macro. Everything else of your program includes the ordinary headers only.
+// is one truth and no macro but those of the features (COATI_HAS_TLS), which the build sets.
+// Everything else of your program includes the ordinary headers only.
 
 #pragma once
 
@@ -21,6 +22,11 @@
 #include "engine_session.cpp"
 #include "service.cpp"
 #include "tcp.cpp"
+#include "tls_error.cpp"
+#ifdef COATI_HAS_TLS
+#include "tls.cpp"
+#include "tls_context.cpp"
+#endif
 
 #include "client.cpp"
 #include "client_admin.cpp"
@@ -32,3 +38,4 @@
 #include "client_writes.cpp"
 #include "supervise.cpp"
 #include "watch.cpp"
+#include "watch_stream.cpp"

@@ -2,8 +2,8 @@
 // through here, so that a client and the application on it also run deterministically in virtual
 // time.
 //
-// Knows Asio, knows nothing of ZooKeeper. Two implementations: make_tcp_transport (src/tcp.cpp) and
-// the simulated one of coati/testing/world.hpp.
+// Knows Asio, knows nothing of ZooKeeper. Implementations: make_tcp_transport (src/tcp.cpp),
+// make_tls_transport over another one (coati/tls.hpp), the simulated one (coati/testing/world.hpp).
 //
 // The contract of every asynchronous function here:
 //  - it never completes inside the call that started it;
@@ -63,7 +63,8 @@ public:
                            transport_handler<std::size_t> handler) = 0;
 
     /// Writes all of it. The count is the bytes handed to the kernel, also on failure: the border
-    /// between a request that may have been executed and one that cannot have been.
+    /// between a request that may have been executed and one that cannot have been. Where that is
+    /// not known to the byte (TLS), the count is rather too high.
     virtual void write(boost::asio::const_buffer all, transport_handler<std::size_t> handler) = 0;
 };
 
@@ -80,6 +81,10 @@ public:
     virtual void resolve(std::string host, std::uint16_t port,
                          transport_handler<std::vector<endpoint>> handler) = 0;
     virtual void connect(endpoint to, transport_handler<std::unique_ptr<stream>> handler) = 0;
+
+    /// What is known of the last failed `connect` to this address beyond its error code, for the
+    /// text of `client::last_attempts()`: one line. Empty: nothing.
+    virtual std::string explain(const endpoint&) const { return {}; }
 };
 
 /// Accepts connections; what a server in the same process listens with.

@@ -115,13 +115,13 @@ std::int32_t exchange::take_xid() noexcept
     return xid;
 }
 
-void exchange::on_connected(const std::vector<std::string>& set_watches)
+void exchange::on_connected(std::vector<registration> set_watches)
 {
     assert(staged_ == 0);
     handed_out_ = written_ = received_ = 0;
     frames_sent_ = frames_answered_ = 0;
     auth_sent_ = auth_accepted_ = 0;
-    set_watches_ = set_watches;
+    set_watches_ = std::move(set_watches);
     set_watches_due_ = 0;
     ping_queued_ = false;
 }
@@ -171,14 +171,14 @@ void exchange::stage_credentials(std::string& out)
     }
 }
 
-bool exchange::take_output(std::string& out, std::size_t limit)
+bool exchange::take_output(std::string& out, std::size_t limit, watch_table& watches)
 {
     if (auth_sent_ != auths_.size()) {
         stage_credentials(out);
         return true;
     }
-    for (const std::string& body : std::exchange(set_watches_, {})) {
-        stage(out, wire::set_watches_xid, wire::op_code::set_watches, body);
+    for (const registration& each : std::exchange(set_watches_, {})) {
+        stage(out, wire::set_watches_xid, each.op, each.body);
         ++set_watches_due_;
     }
     if (std::exchange(ping_queued_, false)) {
@@ -191,6 +191,9 @@ bool exchange::take_output(std::string& out, std::size_t limit)
         }
         --waiting_;
         s.xid = take_xid();
+        if (s.what->watches != wire::watch_kind::none) {
+            watches.on_staging(*s.what);
+        }
         stage(out, s.xid, s.what->op, s.what->body);
         s.end = handed_out_;
     }

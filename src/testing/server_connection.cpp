@@ -460,31 +460,14 @@ void server_connection::let_go()
 
 // --- watches -------------------------------------------------------------------------------------
 
-bool watch_tables::recursive_above(std::string_view path) const
-{
-    if (recursive.empty()) {
-        return false;
-    }
-    while (!path.empty()) {
-        if (recursive.contains(path)) {
-            return true;
-        }
-        const auto slash = path.rfind('/');
-        if (path.size() == 1 || slash == std::string_view::npos) {
-            return false;
-        }
-        path = path.substr(0, slash == 0 ? 1 : slash);
-    }
-    return false;
-}
-
 void server_connection::notify(const change& what, std::int64_t zxid)
 {
     const std::string& path = what.path;
-    const bool deleted = what.type == event_type::deleted;
-    bool fires = watches.data.erase(path) > 0;
-    fires = (deleted && watches.child.erase(path) > 0) || fires;
-    if (fires || watches.persistent.contains(path) || watches.recursive_above(path)) {
+    bool fires = watches.fire_data(path);
+    if (what.type == event_type::deleted) {
+        fires = watches.fire_child(path, false) || fires;
+    }
+    if (fires) {
         send_event(what.type, path, zxid);
     }
     if (what.type == event_type::changed) {
@@ -492,7 +475,7 @@ void server_connection::notify(const change& what, std::int64_t zxid)
     }
     const auto slash = path.rfind('/');
     const std::string parent = path.substr(0, slash == 0 ? 1 : slash);
-    if (watches.child.erase(parent) > 0 || watches.persistent.contains(parent)) {
+    if (watches.fire_child(parent, true)) {
         send_event(event_type::children, parent, zxid);
     }
 }

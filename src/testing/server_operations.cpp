@@ -298,7 +298,7 @@ const znode* find_or_refuse(const exchange& x, std::string_view path)
 void execute_op(tag<wire::exists>, const exchange& x, const wire::exists::request& r)
 {
     if (r.watch) {
-        x.on.watches.data.emplace(r.path);  // also when it is missing
+        x.on.watches.add_data(r.path, x.ensemble.is_39());  // also when it is missing
     }
     if (const znode* const node = find_or_refuse(x, r.path)) {
         x.answer(x.ensemble.zxid, wire::exists::response{znode_tree::stat_of(*node)});
@@ -309,7 +309,7 @@ void execute_op(tag<wire::get_data>, const exchange& x, const wire::get_data::re
 {
     if (const znode* const node = find_or_refuse(x, r.path)) {
         if (r.watch) {
-            x.on.watches.data.emplace(r.path);
+            x.on.watches.add_data(r.path, x.ensemble.is_39());
         }
         const data_view data{node->data.value, node->data.is_null};
         x.answer(x.ensemble.zxid, wire::get_data::response{data, znode_tree::stat_of(*node)});
@@ -320,7 +320,7 @@ void execute_op(tag<wire::get_children>, const exchange& x, const wire::get_chil
 {
     if (const znode* const node = find_or_refuse(x, r.path)) {
         if (r.watch) {
-            x.on.watches.child.emplace(r.path);
+            x.on.watches.add_child(r.path, x.ensemble.is_39());
         }
         x.answer(x.ensemble.zxid, wire::get_children::response{views(node->children)});
     }
@@ -330,7 +330,7 @@ void execute_op(tag<wire::get_children2>, const exchange& x, const wire::get_chi
 {
     if (const znode* const node = find_or_refuse(x, r.path)) {
         if (r.watch) {
-            x.on.watches.child.emplace(r.path);
+            x.on.watches.add_child(r.path, x.ensemble.is_39());
         }
         x.answer(x.ensemble.zxid,
                  wire::get_children2::response{views(node->children), znode_tree::stat_of(*node)});

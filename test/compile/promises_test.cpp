@@ -92,6 +92,8 @@ constexpr method methods[] = {
     look_at("sync", &client::sync),
     look_at("create_with_stat", &client::create_with_stat),
     look_at("create_with_ttl", &client::create_with_ttl),
+    look_at("watch", &client::watch),
+    look_at("live_watches", &client::live_watches),
     look_at("create", &client::create),
     look_at("set", &client::set),
     look_at("remove", &client::remove),
@@ -140,6 +142,7 @@ constexpr bool all_safe()
 static_assert(all_safe());
 static_assert(look_at("next", &coati::watch::next).is_safe);
 static_assert(look_at("next", &coati::state_stream::next).is_safe);
+static_assert(look_at("next", &coati::watch_stream::next).is_safe);
 
 // Constructors cannot be asked: what they take stands here, beside the types themselves.
 template <class... T>
@@ -162,7 +165,8 @@ static_assert(safe<coati::back_off, coati::duration, std::chrono::milliseconds>)
 static_assert(safe<coati::operation<void>, coati::operation<coati::get_result>>);
 // What a user may well pass on to a coroutine of his own.
 static_assert(safe<coati::error, coati::event, coati::endpoint, coati::watch, coati::state_stream,
-                   coati::state_change, coati::attempt, coati::session_info>);
+                   coati::state_change, coati::attempt, coati::session_info, coati::watch_stream,
+                   coati::stream_event, coati::live_watch, coati::stream_options>);
 static_assert(safe<coati::result<void>, coati::result<std::string>>);
 
 // The concept itself knows what is dangerous.
@@ -182,6 +186,7 @@ inline constexpr bool is_move_only =
 static_assert(is_move_only<coati::watch>);
 static_assert(is_move_only<coati::state_stream>);
 static_assert(is_move_only<coati::tree_walk>);
+static_assert(is_move_only<coati::watch_stream>);
 static_assert(std::is_move_constructible_v<coati::watched_data> &&
               !std::is_copy_constructible_v<coati::watched_data>);
 

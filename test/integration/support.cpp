@@ -93,17 +93,17 @@ config fixture::settings(std::uint16_t port) const
     return *parsed;
 }
 
-session fixture::start(config c)
+session fixture::start(client of)
 {
-    session started(make(std::move(c)));
+    session started(std::move(of));
     started.run();
     sessions_.push_back(started);
     return started;
 }
 
-task<session> fixture::open(config c)
+task<session> fixture::open(client of)
 {
-    session started = start(std::move(c));
+    session started = start(std::move(of));
     auto connected = started.zk.connected().within(30s);
     const auto r = co_await std::move(connected);
     REQUIRE(r);

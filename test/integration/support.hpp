@@ -112,9 +112,11 @@ public:
     /// A client that nobody runs.
     client make(config c) const { return client(context_->get_executor(), std::move(c)); }
     /// A running session, which need not be connected.
-    session start(config c);
+    session start(config c) { return start(make(std::move(c))); }
+    session start(client of);
     /// A connected session.
-    task<session> open(config c);
+    task<session> open(config c) { return open(make(std::move(c))); }
+    task<session> open(client of);
     task<session> open();
 
     /// The second client: connected to the servers themselves, in this test's znode.

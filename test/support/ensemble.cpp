@@ -44,6 +44,11 @@ std::string class_path()
             "no ZooKeeper server on this machine: install the Debian package `zookeeper` (it "
             "provides /usr/share/java/zookeeper.jar)");
     std::string path = (jars / "zookeeper.jar").string();
+    // What Netty (TLS) needs and the manifest forgets.
+    for (const char* jar :
+         {"netty-codec.jar", "netty-resolver.jar", "netty-transport-native-unix-common.jar"})
+        if (fs::exists(jars / jar))
+            path += ":" + (jars / jar).string();
     // Without a logger the server is silent about why it does not start.
     if (fs::exists(jars / "slf4j-simple.jar"))
         path += ":" + (jars / "slf4j-simple.jar").string();

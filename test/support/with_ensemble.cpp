@@ -1,10 +1,14 @@
-// with_ensemble --servers 3 -- command args...
+// with_ensemble --servers 3 [--tls] -- command args...
 //
 // Runs a command beside real ZooKeeper servers and returns its exit code. The command finds
 //     COATI_CONNECT      127.0.0.1:p1,127.0.0.1:p2,...
 //     COATI_SERVER_PIDS  p1=pid1,p2=pid2,...   (so that it can kill and pause them)
+// and with --tls, which is for one server,
+//     COATI_TLS_CONNECT  localhost:port
+//     COATI_TLS_CA       the file of the CA that has issued the server's certificate
 // Servers and data are gone afterwards, also on Ctrl-C.
 
+#include "certificates.hpp"
 #include "ensemble.hpp"
 #include "process.hpp"
 
@@ -21,6 +25,7 @@ namespace {
 
 struct arguments {
     int servers = 1;
+    bool tls = false;
     std::vector<std::string> command;
 };
 
@@ -28,6 +33,10 @@ bool parse(int argc, char** argv, arguments& out)
 {
     int i = 1;
     for (; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+        if (std::string_view(argv[i]) == "--tls") {
+            out.tls = true;
+            continue;
+        }
         if (std::string_view(argv[i]) != "--servers" || ++i == argc)
             return false;
         const std::string_view number(argv[i]);
@@ -38,7 +47,7 @@ bool parse(int argc, char** argv, arguments& out)
     }
     for (++i; i < argc; ++i)
         out.command.emplace_back(argv[i]);
-    return !out.command.empty();
+    return !out.command.empty() && !(out.tls && out.servers != 1);
 }
 
 // Signals arrive by sigtimedwait and nowhere else, so nothing here runs in a handler.
@@ -89,13 +98,21 @@ int main(int argc, char** argv)
 {
     arguments args;
     if (!parse(argc, argv, args)) {
-        std::cerr << "usage: with_ensemble [--servers N] -- command [argument...]\n";
+        std::cerr << "usage: with_ensemble [--servers N] [--tls] -- command [argument...]\n";
         return 2;
     }
     const sigset_t signals = block_signals();
     try {
         coati::test::ensemble_options options;
         options.servers = args.servers;
+        std::vector<std::string> environment;
+        if (args.tls) {
+            const coati::test::certificates& all = coati::test::shared_certificates();
+            const std::string port = std::to_string(coati::test::held_port().number());
+            options.extra_cfg = coati::test::tls_server_settings(all, all.issue("zookeeper"));
+            options.extra_cfg["secureClientPort"] = port;
+            environment = {"COATI_TLS_CONNECT=localhost:" + port, "COATI_TLS_CA=" + all.ca()};
+        }
         coati::test::ensemble servers(options);
         if (interrupted(signals))
             return 130;
@@ -105,10 +122,9 @@ int main(int argc, char** argv)
                     std::to_string(servers.pid(i));
         coati::test::spawn_options child;
         child.command = args.command;
-        child.environment = {
-            "COATI_CONNECT=" + servers.connect_string(),
-            "COATI_SERVER_PIDS=" + pids,
-        };
+        child.environment = environment;
+        child.environment.push_back("COATI_CONNECT=" + servers.connect_string());
+        child.environment.push_back("COATI_SERVER_PIDS=" + pids);
         return wait_for(coati::test::spawn(child), signals);
     } catch (const std::exception& error) {
         std::cerr << "with_ensemble: " << error.what() << '\n';

@@ -76,7 +76,7 @@ FLOORS = (
     (r"include/coati/(errc|error|event|result|session_state|stat)\.hpp", 0),
     (r"src/(acl|auth|errc|error|config|ensemble_config)\.cpp", 0),
     (r"(include/coati|src)/protocol/", 1),
-    (r"include/coati/transport\.hpp|src/(tcp|clock|transport|event)\w*\.[ch]pp", 2),
+    (r"include/coati/(transport|tls\w*)\.hpp|src/(tcp|tls|clock|transport|event)\w*\.[ch]pp", 2),
     (r"(include/coati|src)/recipe/|include/coati/coati\.hpp", 5),
     (r"src/(client|hold|supervise|states|watch|multi|operation)\w*\.[ch]pp", 4),
     (r"src/|include/coati/detail/engine", 3),

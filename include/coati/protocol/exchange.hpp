@@ -48,15 +48,16 @@ public:
 
     // --- what the connection does ----------------------------------------------------------------
 
-    /// A connection is up and its handshake done: counters start anew, `set_watches` bodies (from
+    /// A connection is up and its handshake done: counters start anew, `set_watches` (from
     /// watch_table::collect) go ahead of everything.
-    void on_connected(const std::vector<std::string>& set_watches);
+    void on_connected(std::vector<registration> set_watches = {});
 
     void queue_ping();
     bool has_output() const noexcept;
     /// Appends frames of waiting requests, in order, until about `limit` bytes; they are `staged`.
-    /// True: what it appended are credentials, in a write of their own; to be wiped afterwards.
-    bool take_output(std::string& out, std::size_t limit);
+    /// The table has a say in requests that arm watches. True: what it appended are credentials, in
+    /// a write of their own; to be wiped afterwards.
+    bool take_output(std::string& out, std::size_t limit, watch_table& watches);
     /// So many more bytes of the output were handed to the kernel, also when the write failed.
     void on_written(std::size_t bytes) noexcept { written_ += bytes; }
 
@@ -119,8 +120,8 @@ private:
     std::uint64_t received_ = 0;    // of these, bytes that a lossy reply proves the server has
     std::uint64_t frames_sent_ = 0;
     std::uint64_t frames_answered_ = 0;
-    std::vector<std::string> set_watches_;  // bodies that go first
-    std::size_t set_watches_due_ = 0;       // replies to come, matched by order (trap 4)
+    std::vector<registration> set_watches_;  // they go first
+    std::size_t set_watches_due_ = 0;        // replies to come, matched by order (trap 4)
     bool ping_queued_ = false;
 
     // Credentials in the order in which they are shown, which is that of the answers: those may

@@ -32,7 +32,8 @@ struct ensemble_options {
     std::chrono::milliseconds min_session_timeout{4'000};
     std::chrono::milliseconds max_session_timeout{40'000};
     /// As `srvr` says it. Below 3.9: events carry zxid -1, create2 inside a multi answers as
-    /// create, removing persistent watches by their own type fails.
+    /// create, removing persistent watches by their own type fails, and a path has one watch mode
+    /// a connection, the last that was set (ZOOKEEPER-4466).
     std::string version = "3.9.3";
     bool extended_types = true;  ///< TTL znodes; without: unimplemented (-6), connection usable.
     /// Without a quorum servers take sessions of clients that allow it, for reading; they last

@@ -138,7 +138,11 @@ public:
 
     void connect(const std::vector<std::string>& set_watches = {})
     {
-        talk.on_connected(set_watches);
+        std::vector<coati::protocol::registration> first;
+        for (const std::string& body : set_watches) {
+            first.emplace_back(op_code::set_watches, body);
+        }
+        talk.on_connected(std::move(first));
         wire.clear();
         flushed = 0;
     }
@@ -169,7 +173,7 @@ public:
     {
         const std::size_t before = wire.size();
         std::string out;
-        talk.take_output(out, limit);
+        talk.take_output(out, limit, watches);
         wire += out;
         auto frames = frames_of(out);
         for (sent& each : frames) {

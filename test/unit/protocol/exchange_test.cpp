@@ -464,7 +464,7 @@ TEST_CASE("credentials go ahead of watches and requests, on every connection", "
         std::vector<std::int32_t> xids;
         std::string out;
         while (at.talk.has_output()) {
-            const bool is_secret = at.talk.take_output(out, 1 << 20);
+            const bool is_secret = at.talk.take_output(out, 1 << 20, at.watches);
             const auto frames = frames_of(out);
             out.clear();
             for (const sent& each : frames) {

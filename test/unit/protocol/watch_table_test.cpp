@@ -2,6 +2,7 @@
 // again after a reconnect; and that a watcher may do anything to the table while it is told.
 
 #include "random.hpp"
+#include "watch_ear.hpp"
 
 #include <coati/protocol/watch_table.hpp>
 #include <coati/wire/jute.hpp>
@@ -23,38 +24,13 @@
 using coati::errc;
 using coati::event_type;
 using coati::protocol::watch_table;
-using coati::protocol::watcher;
+using coati_test::ear;
 using coati_test::seeded_random;
 using enum coati::wire::watch_kind;
 using coati::wire::watch_kind;
 using remains = watch_table::remains;
 
 namespace {
-
-class ear final : public watcher {
-public:
-    void on_event(event_type type, std::string_view path, std::int64_t zxid) override
-    {
-        ++told;
-        last = std::tuple(type, std::string(path), zxid);
-        if (then) {
-            std::exchange(then, nullptr)();
-        }
-    }
-    void on_end(const coati::error& why) override
-    {
-        ++told;
-        end = why.code();
-        if (then) {
-            std::exchange(then, nullptr)();
-        }
-    }
-
-    int told = 0;
-    std::optional<std::tuple<event_type, std::string, std::int64_t>> last;
-    std::optional<errc> end;
-    std::function<void()> then;
-};
 
 /// The body of one SetWatches, with strings of its own.
 struct chunk {
@@ -68,15 +44,17 @@ struct chunk {
 std::vector<chunk> chunks_of(const watch_table& table, std::int64_t zxid, std::size_t size)
 {
     std::vector<chunk> all;
-    for (const std::string& body : table.collect(zxid, size)) {
-        coati::wire::reader in(body);
+    for (const auto& each : table.collect(zxid, size)) {
+        REQUIRE(each.op == coati::wire::op_code::set_watches);  // no other without persistent ones
+        coati::wire::reader in(each.body);
         coati::wire::set_watches::request r;
         REQUIRE(coati::wire::decode(in, r));
         REQUIRE(in.rest().empty());
         const auto copy = [](const auto& list) {
             return std::vector<std::string>(list.begin(), list.end());
         };
-        all.push_back({r.relative_zxid, copy(r.data), copy(r.exist), copy(r.child), body.size()});
+        all.push_back(
+            {r.relative_zxid, copy(r.data), copy(r.exist), copy(r.child), each.body.size()});
     }
     return all;
 }
