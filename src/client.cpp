@@ -46,6 +46,10 @@ operation_id start_connected(pending_base& op)
 {
     return engine_of(op).start_connected(op);
 }
+operation_id start_set_servers(pending_base& op)
+{
+    return engine_of(op).start_set_servers(op);
+}
 operation_id start_detach(pending_base& op)
 {
     return engine_of(op).start_detach(op);
@@ -164,6 +168,15 @@ operation<session_credentials> client::detach() const
     state.owner = scope_;
     state.start = &detail::start_detach;
     return operation<session_credentials>(std::move(state));
+}
+
+operation<void> client::set_servers(std::vector<server_address> servers) const
+{
+    detail::operation_state<void> state;
+    state.owner = scope_;
+    state.start = &detail::start_set_servers;
+    state.target = std::make_shared<std::vector<server_address>>(std::move(servers));
+    return operation<void>(std::move(state));
 }
 
 operation<void> client::add_auth(auth_info who) const

@@ -117,6 +117,7 @@ public:
     operation_id start_sleep(pending_base& op);
     operation_id start_auth(pending_base& op);
     operation_id start_detach(pending_base& op);
+    operation_id start_set_servers(pending_base& op);
 
     void wake_soon(std::shared_ptr<wakeable> who) { woken_.push_back(std::move(who)); }
     /// A watch was dropped: so is the server's, if nobody needs it.
@@ -167,7 +168,8 @@ private:
     asio::awaitable<ending> reader();
     asio::awaitable<ending> writer();
     asio::awaitable<ending> clock_hand();
-    // Looking for a server with a quorum, while connected to one without (engine_read_only.cpp).
+    // Leaving for a better server (engine_move.cpp).
+    asio::awaitable<ending> until_moved();
     asio::awaitable<ending> seek_quorum();
     asio::awaitable<bool> ask_next_server();
     asio::awaitable<ending> ask_is_read_write(endpoint where);
@@ -235,9 +237,8 @@ private:
     bool flush_posted_ = false;
     wake_up output_ready_;
     wake_up close_requested_;
-    // Never set: who waits on one waits for its own cancellation. One waiter each.
-    wake_up never_;
-    wake_up no_search_;
+    wake_up never_;  // is not set: what waits on it waits for its cancellation
+    wake_up move_requested_;
 
     parking parking_;
     std::unordered_map<operation_id, std::shared_ptr<composed_task>> composed_;

@@ -84,7 +84,7 @@ std::shared_ptr<engine> engine::make(asio::any_io_executor ex, bool is_serial, c
         made->here_ = &is_on<any_strand>;
     }
     for (wake_up* each :
-         {&made->output_ready_, &made->close_requested_, &made->never_, &made->no_search_}) {
+         {&made->output_ready_, &made->close_requested_, &made->never_, &made->move_requested_}) {
         each->use(made->executor_);
     }
     asio::use_service<parked_service>(asio::query(ex, asio::execution::context)).add(made);
@@ -100,7 +100,7 @@ void engine::shut_down() noexcept
     // would stop it.
     alarm_.armed_for = never;
     alarm_.stop.slot().clear();
-    for (wake_up* each : {&output_ready_, &close_requested_, &never_, &no_search_}) {
+    for (wake_up* each : {&output_ready_, &close_requested_, &never_, &move_requested_}) {
         each->shut_down();
     }
     exchange_.discard_all();

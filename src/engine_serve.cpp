@@ -51,7 +51,8 @@ asio::awaitable<ending> engine::serve()
     end_waiters(connected_waiters_, std::nullopt);
     wake_readers();
     output_ready_.reset();
-    auto ended = co_await (reader() || writer() || clock_hand() || seek_quorum());
+    move_requested_.reset();
+    auto ended = co_await (reader() || writer() || clock_hand() || until_moved());
     connected_ = false;
     deadlines_.on_disconnected();
     co_return ending_of(ended);

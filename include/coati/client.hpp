@@ -90,6 +90,11 @@ public:
     /// Completes with: the ending of the session.
     operation<void> connected() const;
 
+    /// Other servers of the same ensemble from now on. A client whose server is not among them
+    /// moves; of the others as many as it takes to spread all clients evenly, when they are told
+    /// the same. The session goes along. Completes with: invalid_argument (an empty list).
+    operation<void> set_servers(std::vector<server_address> servers) const;
+
     /// Shows these credentials, now and on every later connection of this client, other sessions
     /// included, ahead of everything else. Completes when the server has taken them; the digest
     /// scheme takes any. Completes with: auth_failed (an unknown scheme, or the provider's no),

@@ -17,7 +17,7 @@
 #include "engine.cpp"
 #include "engine_base.cpp"
 #include "engine_calls.cpp"
-#include "engine_read_only.cpp"
+#include "engine_move.cpp"
 #include "engine_serve.cpp"
 #include "engine_session.cpp"
 #include "service.cpp"

@@ -7,7 +7,9 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
-#include <set>
+#include <initializer_list>
+#include <string>
+#include <vector>
 
 namespace {
 
@@ -187,4 +189,44 @@ TEST_CASE("a sticky client returns to the server that it lost", "[S46]")
     s.server(0).kill();
     s.until([&] { return s.zk->is_connected() && s.zk->session().server != where; });
     CHECK(s.ask(s.zk->get("/")));
+}
+
+TEST_CASE("a server that leaves the list is left, the session goes along", "[rebalance][C60]")
+{
+    simulation s(plain_config(1), 3);
+    const auto run = s.connect();
+    state_recorder states(*s.zk);
+    const auto id = s.zk->session().id;
+    const auto to = [](std::initializer_list<std::size_t> which) {
+        std::vector<coati::server_address> all;
+        for (const std::size_t i : which) {
+            all.push_back({server_at(i).address, server_at(i).port});
+        }
+        return all;
+    };
+    const auto write = s.start(s.zk->create("/a"));
+    REQUIRE(s.ask(s.zk->set_servers(to({1, 2}))));
+    s.until([&] { return s.zk->session().server.address != server_at(0).address; });
+    s.until([&] { return s.zk->is_connected() && write.done(); });
+    CHECK(s.zk->session().id == id);
+    const auto where = s.zk->session().server;
+    REQUIRE(s.ask(s.zk->set_servers(to({2, 1}))));  // nothing new: nobody moves
+    s.pass(1s);
+    CHECK(s.zk->session().server == where);
+    CHECK(s.ask(s.zk->set_servers({})).error().code() == errc::invalid_argument);
+    CHECK(!run.done());
+    CHECK(s.ask(s.zk->get("/")));
+}
+
+TEST_CASE("a list that comes while nobody can be reached is used by the next attempt",
+          "[rebalance]")
+{
+    simulation s(plain_config(1), 2);
+    s.server(0).kill();
+    const auto run = s.start(s.zk->run());
+    s.pass(5s);
+    REQUIRE(s.ask(s.zk->set_servers({{server_at(1).address, server_at(1).port}})));
+    s.until([&] { return s.zk->is_connected(); });
+    CHECK(s.zk->session().server.address == server_at(1).address);
+    CHECK(!run.done());
 }

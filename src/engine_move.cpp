@@ -1,4 +1,5 @@
-// Connected to a server that is cut off from its ensemble: reads are served, and a server with a
+// Leaving an established connection for a better server: because the list of servers has changed,
+// or because this one is cut off from its ensemble. Then reads are served, and a server with a
 // quorum is looked for beside, over connections of their own that ask `isro` and nothing else.
 
 #include "engine.hpp"
@@ -24,13 +25,20 @@ constexpr duration longest_pause = std::chrono::minutes(1);
 }  // namespace
 
 // Ends the connection once there is a better one; until then it costs nobody anything.
+asio::awaitable<ending> engine::until_moved()
+{
+    if (life_->info.is_read_only) {
+        auto seek = seek_quorum();
+        co_return co_await std::move(seek);
+    }
+    auto asked = move_requested_.wait();
+    const auto [cancelled] = co_await std::move(asked)(asio::as_tuple(asio::deferred));
+    moving_ = !cancelled;
+    co_return ending{cancelled ? errc::session_dropped : errc::connection_loss, {}};
+}
+
 asio::awaitable<ending> engine::seek_quorum()
 {
-    if (!life_->info.is_read_only) {
-        auto for_ever = no_search_.wait();
-        co_await std::move(for_ever)(asio::as_tuple(asio::deferred));
-        co_return ending{errc::session_dropped, {}};  // cancelled
-    }
     for (duration pause = first_pause;; pause = std::min(pause * 2, longest_pause)) {
         auto sleep = sleep_until(*transport_, transport_->now() + pause);
         const auto [cancelled] = co_await std::move(sleep)(asio::as_tuple(asio::deferred));

@@ -1,0 +1,192 @@
+// A server that is cut off from its ensemble, and sessions that one server alone knows. Ensembles
+// of their own, since what they need is switched on at their start.
+
+#include "support.hpp"
+
+#include "support/byte_proxy.hpp"
+
+#include <coati/hold.hpp>
+
+#include <algorithm>
+#include <functional>
+
+namespace coati::test {
+
+namespace {
+
+ensemble_options three_servers()
+{
+    ensemble_options o;
+    o.servers = 3;
+    return o;
+}
+
+ensemble_options read_only_mode()
+{
+    ensemble_options o = three_servers();
+    o.jvm_args = {"-Dreadonlymode.enabled=true"};
+    return o;
+}
+
+ensemble_options local_sessions(bool with_upgrading)
+{
+    ensemble_options o = three_servers();
+    o.extra_cfg["localSessionsEnabled"] = "true";
+    o.extra_cfg["localSessionsUpgradingEnabled"] = with_upgrading ? "true" : "false";
+    return o;
+}
+
+/// Settings of a client of these ports.
+config client_of(std::uint16_t port)
+{
+    auto c = config::parse("127.0.0.1:" + std::to_string(port)).value();
+    c.session_timeout = 4s;
+    return c;
+}
+
+/// Runs the body with a watchdog; servers that it kills are put back by nobody.
+template <class Body>
+void play(Body& body)
+{
+    asio::io_context context;
+    std::exception_ptr failed;
+    bool is_over = false;
+    asio::co_spawn(context, body(), [&](std::exception_ptr e) {
+        failed = e;
+        is_over = true;
+        context.stop();
+    });
+    context.run_for(120s);
+    REQUIRE(is_over);
+    if (failed) {
+        std::rethrow_exception(failed);
+    }
+}
+
+task<> pause(std::chrono::milliseconds how_long)
+{
+    asio::steady_timer timer(co_await asio::this_coro::executor, how_long);
+    auto wait = timer.async_wait(asio::deferred);
+    co_await std::move(wait)(asio::as_tuple(asio::deferred));
+}
+
+/// True when it came true in time.
+task<bool> eventually(std::function<bool()> condition)
+{
+    for (int i = 0; i < 3000; ++i) {
+        if (condition()) {
+            co_return true;
+        }
+        co_await pause(10ms);
+    }
+    co_return false;
+}
+
+}  // namespace
+
+TEST_CASE("a server without a quorum serves readers, until one with a quorum is found",
+          "[read_only][T49][T50]")
+{
+    ensemble servers(read_only_mode());
+    const auto body = [&]() -> task<> {
+        config c = config::parse(servers.connect_string()).value();
+        c.session_timeout = 4s;
+        c.allow_read_only = true;
+        const auto ex = co_await asio::this_coro::executor;
+        const client before(ex, c);
+        before.run()([](result<void>) {});
+        ok(co_await before.create("/a", "x"));
+        ok(co_await before.close());
+
+        const int left = 0;
+        servers.kill(1);
+        servers.kill(2);
+        const auto is_read_only = [&] { return servers.mode(left) == "read-only"; };
+        CHECK(co_await eventually(is_read_only));
+        const client zk(ex, c);
+        bool over = false;
+        zk.run()([&](result<void>) { over = true; });
+        const auto got = co_await zk.get("/a");
+        ok(got);
+        CHECK(got->data == "x");
+        CHECK(zk.session().is_read_only);
+        const auto refused = co_await zk.set("/a", "y");
+        CHECK(code_of(refused) == errc::not_read_only);
+        const auto id = zk.session().id;
+
+        servers.start(1);
+        servers.start(2);
+        const auto has_quorum = [&] { return zk.is_connected() && !zk.session().is_read_only; };
+        CHECK(co_await eventually(has_quorum));
+        CHECK_FALSE(over);
+        CHECK(zk.session().id != id);
+        ok(co_await zk.set("/a", "y"));
+        ok(co_await zk.close());
+    };
+    play(body);
+}
+
+TEST_CASE("a local session has no ephemerals where it may not be upgraded, and stays on its server",
+          "[local][S45][S46]")
+{
+    ensemble servers(local_sessions(false));
+    const auto body = [&]() -> task<> {
+        byte_proxy proxy(servers.client_port(0));
+        const auto ex = co_await asio::this_coro::executor;
+        config c = client_of(proxy.port());
+        c.sticky = true;
+        const client zk(ex, c);
+        std::optional<errc> ended;
+        zk.run()([&](result<void> r) { ended = code_of(r); });
+        ok(co_await zk.create("/plain", "x"));
+        const auto refused = co_await zk.create("/mine", "x", create_mode::ephemeral);
+        CHECK(code_of(refused) == errc::ephemeral_on_local_session);
+        ok(co_await zk.get("/plain"));
+        const auto id = zk.session().id;
+        proxy.cut();
+        ok(co_await zk.get("/plain"));  // the same server again
+        CHECK(zk.session().id == id);
+        CHECK_FALSE(ended);
+
+        proxy.retarget(servers.client_port(1));
+        proxy.cut();
+        const auto lost = co_await zk.get("/plain");
+        CHECK(code_of(lost) == errc::session_expired);
+        const auto is_over = [&] { return ended.has_value(); };
+        CHECK(co_await eventually(is_over));
+        CHECK(ended == errc::session_expired);
+    };
+    play(body);
+}
+
+TEST_CASE("the first ephemeral makes a local session a global one, under the same id",
+          "[local][S47]")
+{
+    ensemble servers(local_sessions(true));
+    const auto body = [&]() -> task<> {
+        byte_proxy proxy(servers.client_port(0));
+        const auto ex = co_await asio::this_coro::executor;
+        const client zk(ex, client_of(proxy.port()));
+        std::optional<errc> ended;
+        zk.run()([&](result<void> r) { ended = code_of(r); });
+        ok(co_await zk.get("/"));
+        const auto id = zk.session().id;
+        const auto timeout = zk.negotiated_timeout();
+        ok(co_await zk.create("/mine", "x", create_mode::ephemeral));
+        CHECK(zk.session().id == id);
+        CHECK(zk.negotiated_timeout() == timeout);
+
+        proxy.retarget(servers.client_port(1));
+        proxy.cut();
+        const auto seen = co_await zk.exists("/mine");
+        ok(seen);
+        REQUIRE(seen->has_value());
+        CHECK((*seen)->ephemeral_owner == id);
+        CHECK(zk.session().id == id);
+        CHECK_FALSE(ended);
+        ok(co_await zk.close());
+    };
+    play(body);
+}
+
+}  // namespace coati::test
