@@ -6,4 +6,5 @@
 #include <coati/supervise.hpp>
 
 #include <coati/convenience.hpp>
+#include <coati/follow.hpp>
 #include <coati/subtree.hpp>

@@ -31,6 +31,7 @@
 #include "client.cpp"
 #include "client_admin.cpp"
 #include "client_convenience.cpp"
+#include "client_follow.cpp"
 #include "client_multi.cpp"
 #include "client_protected.cpp"
 #include "client_reads.cpp"

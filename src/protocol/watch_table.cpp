@@ -177,7 +177,7 @@ void watch_table::fire(event_type type, std::string_view server_path, std::int64
         first.unlink();
         static_cast<watcher&>(first).on_event(type, path, zxid);
     }
-    const std::string parent(parent_of(path));
+    const std::string parent(fired_above.linked() ? parent_of(path) : std::string_view());
     while (fired_above.linked()) {
         watch_link& first = *fired_above.next_;
         first.unlink();

@@ -92,7 +92,7 @@ const std::vector<row>& rows()
         {op_code::check_watches, {}, "nobody: a watch knows itself whether it is armed"},
         {op_code::set_watches, {}, "the engine, on every new connection"},
         {op_code::set_watches2, {}, "the engine, when there are persistent watches"},
-        {op_code::add_watch, {}, "persistent watches"},
+        {op_code::add_watch, {"watch"}, {}},
         {op_code::auth, {}, "authentication"},
         {op_code::sasl, {}, "authentication"},
     };

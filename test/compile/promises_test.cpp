@@ -3,6 +3,7 @@
 // refused.cpp.
 
 #include <coati/convenience.hpp>
+#include <coati/follow.hpp>
 #include <coati/subtree.hpp>
 #include <coati/supervise.hpp>
 
@@ -143,6 +144,7 @@ static_assert(all_safe());
 static_assert(look_at("next", &coati::watch::next).is_safe);
 static_assert(look_at("next", &coati::state_stream::next).is_safe);
 static_assert(look_at("next", &coati::watch_stream::next).is_safe);
+static_assert(look_at("next", &coati::value_stream::next).is_safe);
 
 // Constructors cannot be asked: what they take stands here, beside the types themselves.
 template <class... T>
@@ -166,7 +168,8 @@ static_assert(safe<coati::operation<void>, coati::operation<coati::get_result>>)
 // What a user may well pass on to a coroutine of his own.
 static_assert(safe<coati::error, coati::event, coati::endpoint, coati::watch, coati::state_stream,
                    coati::state_change, coati::attempt, coati::session_info, coati::watch_stream,
-                   coati::stream_event, coati::live_watch, coati::stream_options>);
+                   coati::stream_event, coati::live_watch, coati::stream_options, coati::followed,
+                   coati::value_stream>);
 static_assert(safe<coati::result<void>, coati::result<std::string>>);
 
 // The concept itself knows what is dangerous.
@@ -187,6 +190,7 @@ static_assert(is_move_only<coati::watch>);
 static_assert(is_move_only<coati::state_stream>);
 static_assert(is_move_only<coati::tree_walk>);
 static_assert(is_move_only<coati::watch_stream>);
+static_assert(is_move_only<coati::value_stream>);
 static_assert(std::is_move_constructible_v<coati::watched_data> &&
               !std::is_copy_constructible_v<coati::watched_data>);
 

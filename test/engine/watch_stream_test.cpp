@@ -180,25 +180,6 @@ TEST_CASE("an event in the very frame behind the addWatch reply is not missed", 
     CHECK(settled(at, s) == texts{"created /a", "created /a/b"});
 }
 
-TEST_CASE("a chroot is taken off every path, of gaps too", "[stream][T36]")
-{
-    coati::config c = plain_config(1);
-    c.chroot = "/app";
-    simulation at(c);
-    at.connect();
-    auto made = at.ask(at.zk->chroot("/mine").watch("/", watch_mode::recursive));
-    REQUIRE(made);
-    reader all(std::move(*made));
-    at.ensemble.put("/app/mine/a", "x");
-    at.ensemble.put("/app/mineral", "x");
-    at.ensemble.put("/other", "x");
-    REQUIRE(at.ask(at.zk->sync()));
-    CHECK(all.taken() == texts{"created /", "created /a"});
-    cut(at);
-    REQUIRE(at.ask(at.zk->sync()));
-    CHECK(all.taken() == texts{"gap reconnected /"});
-}
-
 TEST_CASE("a path that could never fire is refused here", "[stream][T57]")
 {
     simulation at;
