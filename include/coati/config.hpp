@@ -5,6 +5,7 @@
 #include <coati/acl.hpp>
 #include <coati/clock.hpp>
 #include <coati/result.hpp>
+#include <coati/sasl.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -76,6 +77,13 @@ public:
     /// The ACL of znodes that are created without one. Anybody may do anything, as everywhere with
     /// ZooKeeper: `acls::creator_all()` is the one for who authenticates.
     acls default_acls = acls::open_unsafe();
+    /// Who we are, proved on every connection before any request (coati/sasl.hpp). Empty: no SASL.
+    /// A server that refuses ends the session with auth_failed, without another attempt.
+    sasl_factory sasl;
+    /// A server without SASL is good enough, too. Otherwise it ends the session with
+    /// server_has_no_sasl.
+    bool sasl_optional = false;
+
     /// Attach to this session instead of making one.
     std::optional<session_credentials> session;
 };
