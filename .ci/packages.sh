@@ -7,7 +7,7 @@
 packages=(
     g++ git ninja-build pkg-config ccache python3
     meson:1.3 'libboost1.83-dev|libboost-dev:1.83' catch2:3.3
-    libssl-dev openssl
+    libssl-dev openssl libsasl2-dev libsasl2-modules libsasl2-modules-gssapi-mit
     default-jre-headless zookeeper
 )
 # shellcheck disable=SC2034

@@ -16,6 +16,7 @@ std::string_view name(attempt_step step) noexcept
     case attempt_step::resolve: return "resolve";
     case attempt_step::connect: return "connect";
     case attempt_step::handshake: return "handshake";
+    case attempt_step::authenticate: return "authenticate";
     }
     return "unknown";
 }

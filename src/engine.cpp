@@ -40,6 +40,7 @@ session_state state_after(errc code) noexcept
     case errc::session_id_changed:
     case errc::session_stolen: return session_state::expired;
     case errc::auth_failed:
+    case errc::server_has_no_sasl:
     case errc::session_closed_require_sasl_auth: return session_state::auth_failed;
     default: return session_state::closed;
     }
@@ -56,7 +57,8 @@ errc too_late(attempt_step step) noexcept
     switch (step) {
     case attempt_step::resolve: return errc::resolve_failed;
     case attempt_step::connect: return errc::connect_timed_out;
-    case attempt_step::handshake: break;
+    case attempt_step::handshake:
+    case attempt_step::authenticate: break;
     }
     return errc::handshake_timed_out;
 }
@@ -308,7 +310,13 @@ asio::awaitable<ending> engine::reach_server(session_credentials mine)
     step_ = attempt_step::handshake;
     set_state(session_state::associating);
     auto handshake = shake_hands(std::move(mine));
-    co_return co_await std::move(handshake);
+    const ending shaken = co_await std::move(handshake);
+    if (shaken.code != errc::no_result || !config_.sasl) {
+        co_return shaken;
+    }
+    step_ = attempt_step::authenticate;
+    auto proof = authenticate();
+    co_return co_await std::move(proof);
 }
 
 asio::awaitable<ending> engine::until_too_late()

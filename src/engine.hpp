@@ -50,6 +50,16 @@ struct ending {
     error as_error(fate what = fate::not_applied) const noexcept { return {code, what, cause}; }
 };
 
+/// What the server said in a round of SASL.
+class sasl_answer {
+public:
+    sasl_answer() = default;
+    explicit sasl_answer(const ending& e) : how(e) {}
+
+    ending how;                        // no_result: it goes on
+    std::optional<std::string> token;  // null is not empty
+};
+
 /// One reader of the session's state.
 class state_observer {
 public:
@@ -158,6 +168,8 @@ private:
     asio::awaitable<ending> until_too_late();
     asio::awaitable<ending> find_address();
     asio::awaitable<ending> shake_hands(session_credentials mine);
+    asio::awaitable<ending> authenticate();  // engine_sasl.cpp
+    asio::awaitable<sasl_answer> sasl_reply(std::int32_t xid);
     std::string connect_frame(const session_credentials& mine) const;
     ending accept_session(std::string_view payload, const session_credentials& mine);
     bool has_lost(const ending& why);

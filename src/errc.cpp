@@ -145,6 +145,8 @@ inline constexpr errc_row errc_table[] = {
     {errc::presumed_expired, over, "presumed_expired",
      "no server was reached for so long that the session has probably expired; start a new one "
      "and rebuild"},
+    {errc::server_has_no_sasl, over, "server_has_no_sasl",
+     "the server has SASL switched off; configure it there, or set config.sasl_optional"},
     {errc::no_server_reachable, over, "no_server_reachable",
      "no session could be established within config.connect_deadline; check addresses and servers"},
 

@@ -6,6 +6,7 @@
 #include <coati/auth.hpp>
 #include <coati/clock.hpp>
 #include <coati/result.hpp>
+#include <coati/sasl.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -93,6 +94,13 @@ public:
     bool allow_read_only = false;
     /// Shown to every server before anything else is asked of it; see also client::add_auth.
     std::vector<auth_info> auth;
+    /// Who we are, proved on every connection before any request (coati/sasl.hpp). Empty: no SASL.
+    /// A server that refuses ends the session with auth_failed, without another attempt.
+    sasl_factory sasl;
+    /// A server without SASL is good enough, too. Otherwise it ends the session with
+    /// server_has_no_sasl.
+    bool sasl_optional = false;
+
     /// Attach to this session instead of making one.
     std::optional<session_credentials> session;
 };

@@ -71,6 +71,7 @@ enum class errc : std::int32_t {
     session_id_changed,  ///< A server answered with another session id: the session is gone.
     session_stolen,      ///< Somebody else uses the same session id and password.
     presumed_expired,    ///< `config.expire_locally_after`: no verdict of a server, by the clock.
+    server_has_no_sasl,  ///< `config.sasl` is set, and the server knows no SASL.
     no_server_reachable,  ///< `config.connect_deadline` passed and no session was established.
 
     // --- ours: how a connection or an attempt at one ended --------------------------------------

@@ -13,7 +13,7 @@
 namespace coati {
 
 /// How far an attempt to reach a server came.
-enum class attempt_step : std::uint8_t { resolve, connect, handshake };
+enum class attempt_step : std::uint8_t { resolve, connect, handshake, authenticate };
 
 std::string_view name(attempt_step step) noexcept;
 

@@ -1,7 +1,7 @@
 // The compiled part of coati, for header-only use: include this in exactly one source file of your
 // program and link nothing. These are the very same files that the library is built from, so there
-// is one truth and no macro but those of the features (COATI_HAS_TLS), which the build sets.
-// Everything else of your program includes the ordinary headers only.
+// is one truth and no macro but those of the features (COATI_HAS_TLS, COATI_HAS_SASL), which the
+// build sets. Everything else of your program includes the ordinary headers only.
 
 #pragma once
 
@@ -18,11 +18,15 @@
 #include "engine_base.cpp"
 #include "engine_calls.cpp"
 #include "engine_move.cpp"
+#include "engine_sasl.cpp"
 #include "engine_serve.cpp"
 #include "engine_session.cpp"
 #include "service.cpp"
 #include "tcp.cpp"
 #include "tls_error.cpp"
+#ifdef COATI_HAS_SASL
+#include "sasl.cpp"
+#endif
 #ifdef COATI_HAS_TLS
 #include "tls.cpp"
 #include "tls_context.cpp"

@@ -35,7 +35,7 @@ void fails(const result<T>& r, errc code)
 
 // --- creating with an answer
 
-TEST_CASE("create_with_stat gives the stat that exists gives", "[admin]")
+TEST_CASE("create_with_stat gives the stat that exists gives", "[admin][C53]")
 {
     fixture f;
     f.run([&]() -> task<> {
@@ -63,7 +63,8 @@ TEST_CASE("create_with_stat gives the stat that exists gives", "[admin]")
     });
 }
 
-TEST_CASE("a znode with a ttl is made, and a ttl that no server takes is refused here", "[admin]")
+TEST_CASE("a znode with a ttl is made, and a ttl that no server takes is refused here",
+          "[admin][C59]")
 {
     fixture f;
     f.run([&]() -> task<> {
@@ -91,8 +92,7 @@ TEST_CASE("a znode with a ttl is made, and a ttl that no server takes is refused
     });
 }
 
-TEST_CASE("a multi of all kinds of creates is read by the results' own headers",
-          "[admin][T39][C74]")
+TEST_CASE("a multi of all kinds of creates is read by the results' own headers", "[admin][T39]")
 {
     fixture f;
     f.run([&]() -> task<> {
@@ -135,7 +135,7 @@ TEST_CASE("a multi of all kinds of creates is read by the results' own headers",
 
 // --- access
 
-TEST_CASE("an ACL is read and replaced, if its version is the expected one", "[admin]")
+TEST_CASE("an ACL is read and replaced, if its version is the expected one", "[admin][C108]")
 {
     fixture f;
     f.run([&]() -> task<> {
@@ -166,6 +166,16 @@ TEST_CASE("an ACL is read and replaced, if its version is the expected one", "[a
         fails(co_await s.zk.get("/b"), errc::no_auth);
         fails(co_await s.zk.get_acl("/no"), errc::no_node);
         fails(co_await s.zk.set_acl("/no", two), errc::no_node);
+        // The server's own root has one like any other.
+        config plain = f.settings();
+        plain.chroot.clear();
+        const session r = co_await f.open(plain);
+        const auto root = co_await r.zk.get_acl("/");
+        REQUIRE(root);
+        CHECK(root->entries == acls::open_unsafe().entries());
+        const auto same = co_await r.zk.set_acl("/", acls::open_unsafe(), root->stat.aversion);
+        REQUIRE(same);
+        CHECK(same->aversion == root->stat.aversion + 1);
         // Nobody has introduced himself: "whoever creates this" is nobody.
         fails(co_await s.zk.set_acl("/b", acls::creator_all()), errc::invalid_acl);
     });
@@ -191,7 +201,7 @@ TEST_CASE("the server takes every ACL that we call well formed", "[admin]")
     });
 }
 
-TEST_CASE("an ACL that no server takes is refused before anything is sent", "[admin]")
+TEST_CASE("an ACL that no server takes is refused before anything is sent", "[admin][C108]")
 {
     fixture f;
     f.run([&]() -> task<> {
@@ -253,7 +263,7 @@ TEST_CASE("a handle's default ACL is that of every create without one", "[admin]
     });
 }
 
-TEST_CASE("who_am_i names the address that the server sees", "[admin]")
+TEST_CASE("who_am_i names the address that the server sees", "[admin][C110]")
 {
     fixture f;
     f.run([&]() -> task<> {
@@ -268,7 +278,8 @@ TEST_CASE("who_am_i names the address that the server sees", "[admin]")
 
 // --- counting
 
-TEST_CASE("ephemerals are those of this session, and of the handle's chroot", "[admin][S38][T38]")
+TEST_CASE("ephemerals are those of this session, and of the handle's chroot",
+          "[admin][C58][S38][T38]")
 {
     fixture f;
     f.run([&]() -> task<> {
@@ -342,7 +353,7 @@ TEST_CASE("below a chroot that does not exist operations say no_node", "[admin][
 
 // --- several reads, and a check
 
-TEST_CASE("several reads in one request fail one by one", "[admin][C76]")
+TEST_CASE("several reads in one request fail one by one", "[admin][C74]")
 {
     fixture f;
     f.run([&]() -> task<> {
@@ -390,7 +401,7 @@ TEST_CASE("several reads in one request fail one by one", "[admin][C76]")
     });
 }
 
-TEST_CASE("a check alone is answered, and is no write in doubt", "[admin][T55]")
+TEST_CASE("a check alone is answered, and is no write in doubt", "[admin][C77][T55]")
 {
     fixture f;
     byte_proxy proxy(f.servers().client_port(0));
@@ -455,7 +466,7 @@ TEST_CASE("an ensemble's configuration names its servers; who may not, cannot ch
 }
 
 TEST_CASE("servers leave and join, step by step and as a whole, and the watch tells",
-          "[admin][T37][slow]")
+          "[admin][C151][T37][slow]")
 {
     ensemble_options how;
     how.servers = 3;
@@ -510,6 +521,13 @@ TEST_CASE("servers leave and join, step by step and as a whole, and the watch te
         const auto now = co_await s.zk.get_config();
         REQUIRE(now);
         CHECK(now->text == replaced->text);
+
+        // Two of three that nobody has ever seen.
+        std::vector<ensemble_member> strangers{again->members.front()};
+        strangers.emplace_back(8, peer_address("127.0.0.1", 1, 2), server_role::participant, 3);
+        strangers.emplace_back(9, peer_address("127.0.0.1", 4, 5), server_role::participant, 6);
+        const auto impossible = membership_change::whole(strangers);
+        fails(co_await s.zk.reconfig(impossible), errc::new_config_no_quorum);
     });
 }
 

@@ -13,7 +13,7 @@
 
 namespace coati::test {
 
-TEST_CASE("znodes are made with their parents, set or created, and updated", "[convenience]")
+TEST_CASE("znodes are made with their parents, set or created, and updated", "[convenience][C65]")
 {
     fixture f;
     f.run([&]() -> task<> {
@@ -139,7 +139,7 @@ TEST_CASE("a protected create finds its own znode when the answer is lost", "[co
     });
 }
 
-TEST_CASE("a subtree of thousands is walked and removed", "[convenience]")
+TEST_CASE("a subtree of thousands is walked and removed", "[convenience][C65]")
 {
     fixture f;
     f.run([&]() -> task<> {

@@ -2,6 +2,7 @@
 // Over real TCP, since a simulated world has one thread. Worth most under a thread sanitizer; what
 // it asserts without one is that every operation completes once, and that everything is joined.
 
+#include <coati/follow.hpp>
 #include <coati/supervise.hpp>
 #include <coati/testing/scripted_server.hpp>
 #include <coati/transport.hpp>
@@ -318,6 +319,12 @@ TEST_CASE("handles, watches and streams are dropped on any thread", "[threads]")
         auto states = zk->states();
         auto last = states.next()(asio::use_future);
         auto waiting = got->watch.next()(asio::use_future);
+        auto stream = zk->watch("/a", coati::watch_mode::recursive)(asio::use_future).get();
+        REQUIRE(stream);
+        auto event = stream->next()(asio::use_future);
+        std::optional<coati::value_stream> value(coati::follow(*zk, "/a"));
+        CHECK(value->next()(asio::use_future).get());
+        auto change = value->next()(asio::use_future);
         const bool is_closed = i % 2 == 0;
         if (is_closed) {
             CHECK(zk->close()(asio::use_future).get());
@@ -325,7 +332,11 @@ TEST_CASE("handles, watches and streams are dropped on any thread", "[threads]")
         }
         {
             const auto dropped = std::move(got->watch);
+            const auto closed = std::move(*stream);
+            value.reset();
         }
+        CHECK(event.get().has_error());
+        CHECK(change.get().has_error());
         CHECK(waiting.get().has_error());
         zk.reset();
         if (!is_closed) {

@@ -1,4 +1,4 @@
-// Loads the captured frames of this directory: V01 to V48, each a comment that says what it is and
+// Loads the captured frames of this directory: V01 to V61, each a comment that says what it is and
 // who sent it to whom, then the complete frame in hex. They are what real clients and servers
 // wrote; nothing in them was made up. No test framework is needed here, so that other programs
 // (fuzzers, benchmarks) can use them as well.
@@ -19,7 +19,7 @@
 
 namespace coati::test {
 
-inline constexpr int vector_count = 48;
+inline constexpr int vector_count = 61;
 
 // The bytes of hex digits; white space does not count.
 inline std::string from_hex(std::string_view digits)

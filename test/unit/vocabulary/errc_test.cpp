@@ -63,6 +63,7 @@ coati::disposition expected_of_ours(errc code)
     case session_id_changed:
     case session_stolen:
     case presumed_expired:
+    case server_has_no_sasl:
     case no_server_reachable: return over;
     case resolve_failed:
     case connect_failed:

@@ -305,7 +305,36 @@ TEST_CASE("V48: an op that the server does not know", "[wire][vectors]")
     CHECK(read<wire::reply_header>(vector_payload(48)) == wire::reply_header{1, -1, -6});
 }
 
-TEST_CASE("requests that no captured frame shows, spelled out", "[wire]")
+TEST_CASE("V49-V61: ACLs, counts, watches and reconfig, as Java sends them", "[wire][vectors]")
+{
+    const auto acl = request_in<wire::set_acl>(49, 4);
+    CHECK(acl.path == "/cap/a");
+    CHECK(acl.acls == std::vector<wire::acl>{{1, "world", "anyone"}, {31, "ip", "127.0.0.1"}});
+    CHECK(acl.version == 0);
+    CHECK(reply_in<wire::set_acl::response>(50, {4, 0x100000005, 0}).stat.aversion == 1);
+    CHECK(request_in<wire::get_children2>(51, 5) == wire::get_children2::request{"/cap", false});
+    const auto below = reply_in<wire::get_children2::response>(52, {5, 0x100000005, 0});
+    CHECK(below.children == std::vector<std::string_view>{"a", "e"});
+    CHECK(below.stat.num_children == 2);
+    CHECK(request_in<wire::get_ephemerals>(53, 6).prefix == "/cap");
+    CHECK(reply_in<wire::get_ephemerals::response>(54, {6, 0x100000005, 0}).paths ==
+          std::vector<std::string_view>{"/cap/e"});
+    CHECK(request_in<wire::get_all_children_number>(55, 7).path == "/cap");
+    CHECK(reply_in<wire::get_all_children_number::response>(56, {7, 0x100000005, 0}).count == 2);
+    CHECK(request_in<wire::remove_watches>(57, 11) ==
+          wire::remove_watches::request{"/cap", wire::watcher_type::children});
+    reply_in<wire::remove_watches::response>(58, {11, 0x100000005, 0});
+    const auto watches = request_in<wire::set_watches>(59, 14);
+    CHECK(watches.relative_zxid == 0x100000005);
+    CHECK(watches.data == std::vector<std::string_view>{"/cap"});
+    CHECK(watches.exist == std::vector<std::string_view>{"/cap/missing"});
+    CHECK(watches.child == std::vector<std::string_view>{"/cap"});
+    reply_in<wire::set_watches::response>(60, {14, 0x100000005, 0});
+    CHECK(request_in<wire::reconfig>(61, 15) ==
+          wire::reconfig::request{nullable_view::null(), {"3"}, nullable_view::null(), -1});
+}
+
+TEST_CASE("requests in forms that no captured frame shows, spelled out", "[wire]")
 {
     check_request_bytes<wire::remove>({"/a", 4}, "00000002 2f61 00000004");
     check_request_bytes<wire::check>({"/a"}, "00000002 2f61 ffffffff");
@@ -329,7 +358,7 @@ TEST_CASE("requests that no captured frame shows, spelled out", "[wire]")
     check_request_bytes<wire::get_all_children_number>({"/"}, "00000001 2f");
 }
 
-TEST_CASE("replies that no captured frame shows, spelled out", "[wire]")
+TEST_CASE("replies in forms that no captured frame shows, spelled out", "[wire]")
 {
     const std::string with_stat{stat_hex};
     check_response_bytes<wire::exists>({numbered_stat()}, with_stat);

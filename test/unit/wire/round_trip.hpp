@@ -192,9 +192,22 @@ inline constexpr std::array<round_trip, vector_count> round_trips{
     &round_trip_request<wire::check_watches>,                                         // V43
     &round_trip_request<wire::sasl>,                                                  // V44
     &round_trip_reply<wire::sasl>,                                                    // V45
-    &round_trip_reply<wire::sasl>,                // V46: a body behind an error
-    &round_trip_records<wire::connect_response>,  // V47
-    &round_trip_records<wire::reply_header>,      // V48: an error has no body
+    &round_trip_reply<wire::sasl>,                       // V46: a body behind an error
+    &round_trip_records<wire::connect_response>,         // V47
+    &round_trip_records<wire::reply_header>,             // V48: an error has no body
+    &round_trip_request<wire::set_acl>,                  // V49
+    &round_trip_reply<wire::set_acl>,                    // V50
+    &round_trip_request<wire::get_children2>,            // V51
+    &round_trip_reply<wire::get_children2>,              // V52
+    &round_trip_request<wire::get_ephemerals>,           // V53
+    &round_trip_reply<wire::get_ephemerals>,             // V54
+    &round_trip_request<wire::get_all_children_number>,  // V55
+    &round_trip_reply<wire::get_all_children_number>,    // V56
+    &round_trip_request<wire::remove_watches>,           // V57
+    &round_trip_reply<wire::remove_watches>,             // V58
+    &round_trip_request<wire::set_watches>,              // V59
+    &round_trip_reply<wire::set_watches>,                // V60
+    &round_trip_request<wire::reconfig>,                 // V61
 };
 
 inline trip round_trip_vector(int number, std::string_view payload)
