@@ -1,6 +1,7 @@
 // SASL mechanisms by Cyrus: DIGEST-MD5 and GSSAPI, with the parameters that ZooKeeper servers
 // expect. Knows no ZooKeeper frames and no sockets; the exchange is src/engine_sasl.cpp.
 
+#include <coati/auth.hpp>
 #include <coati/config.hpp>
 #include <coati/sasl.hpp>
 
@@ -16,15 +17,6 @@
 namespace coati::cyrus {
 
 namespace {
-
-/// In a way that no compiler takes for superfluous.
-void wipe(void* at, std::size_t size) noexcept
-{
-    volatile auto* const bytes = static_cast<volatile unsigned char*>(at);
-    for (std::size_t i = 0; i < size; ++i) {
-        bytes[i] = 0;
-    }
-}
 
 using callback_function = int (*)();
 
@@ -52,9 +44,9 @@ public:
         auto* const secret = this->secret();
         secret->len = password.size();
         std::memcpy(secret->data, password.data(), password.size());
-        wipe(password.data(), password.size());
+        wipe(password);
     }
-    ~identity() { wipe(secret_.data(), secret_.size()); }
+    ~identity() { wipe(reinterpret_cast<char*>(secret_.data()), secret_.size()); }
     identity(const identity&) = delete;
     identity& operator=(const identity&) = delete;
 

@@ -93,8 +93,8 @@ const std::vector<row>& rows()
         {op_code::set_watches, {}, "the engine, on every new connection"},
         {op_code::set_watches2, {}, "the engine, when there are persistent watches"},
         {op_code::add_watch, {"watch"}, {}},
-        {op_code::auth, {}, "authentication"},
-        {op_code::sasl, {}, "authentication"},
+        {op_code::auth, {"add_auth"}, {}},
+        {op_code::sasl, {}, "the engine, with config.sasl"},
     };
     return all;
 }
