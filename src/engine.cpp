@@ -51,6 +51,18 @@ errc unless_tls(const error_code& ec, errc otherwise) noexcept
     return ec.category() == tls_category() ? errc::ssl_connection_error : otherwise;
 }
 
+/// What stands where a ConnectResponse should: a bare reply header is a server's refusal (3.8.0 in
+/// read-only mode says -119 so, unless sessions may be local), all else is another protocol.
+ending refusal_in(std::string_view payload)
+{
+    wire::reader in(payload);
+    wire::reply_header header;
+    if (wire::decode(in, header) && in.rest().empty() && header.xid == 0 && header.err < 0) {
+        return ending{errc::handshake_refused, make_error_code(static_cast<errc>(header.err))};
+    }
+    return ending{errc::not_zookeeper, {}};
+}
+
 /// What a step of an attempt is called when it takes too long.
 errc too_late(attempt_step step) noexcept
 {
@@ -407,7 +419,7 @@ ending engine::accept_session(std::string_view payload, const session_credential
     wire::connect_response answer;
     ending why;
     if (!wire::decode(in, answer)) {
-        why.code = errc::not_zookeeper;
+        why = refusal_in(payload);
     } else if (answer.timeout_ms <= 0 || answer.session_id == 0) {
         why.code = errc::session_expired;
     } else if (seen_quorum_ && answer.session_id != mine.id) {

@@ -3,9 +3,15 @@
 
 #include "support.hpp"
 
+#include <coati/wire/frame.hpp>
+#include <coati/wire/header.hpp>
+#include <coati/wire/jute.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
 namespace {
 
@@ -123,6 +129,29 @@ TEST_CASE("a session that has seen a quorum does not fall back to a server witho
     s.until([&] { return waits.done(); });
     CHECK(*waits);
     CHECK(s.zk->session().id == id);
+    CHECK(!run.done());
+}
+
+TEST_CASE("a bare refusal in place of a handshake is named, and the next server tried", "[T22]")
+{
+    read_only_world s(willing(2), 2);
+    s.server(0).on_frame([](const frame_view& f) {
+        if (f.direction == frame_view::way::request || !f.handshake) {
+            return verdict::pass();
+        }
+        std::string refusal;
+        const auto at = coati::wire::open_frame(refusal);
+        coati::wire::encode(refusal, coati::wire::reply_header{0, 7, -119});
+        coati::wire::close_frame(refusal, at);
+        return verdict::replace(std::move(refusal));
+    });
+    const auto run = s.start(s.zk->run());
+    s.until([&] { return s.zk->is_connected(); });
+    CHECK(s.zk->session().server.address == server_at(1).address);
+    const auto attempts = s.zk->last_attempts();
+    REQUIRE(attempts.size() == 1);
+    CHECK(attempts[0].error.code() == errc::handshake_refused);
+    CHECK(attempts[0].error.cause() == coati::make_error_code(errc::not_read_only));
     CHECK(!run.done());
 }
 

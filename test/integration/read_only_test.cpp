@@ -21,13 +21,6 @@ ensemble_options three_servers()
     return o;
 }
 
-ensemble_options read_only_mode()
-{
-    ensemble_options o = three_servers();
-    o.jvm_args = {"-Dreadonlymode.enabled=true"};
-    return o;
-}
-
 ensemble_options local_sessions(bool with_upgrading)
 {
     ensemble_options o = three_servers();
@@ -36,7 +29,15 @@ ensemble_options local_sessions(bool with_upgrading)
     return o;
 }
 
-/// Settings of a client of these ports.
+/// 3.8.0 in read-only mode answers a ConnectRequest with -119 unless sessions may be local.
+ensemble_options read_only_mode()
+{
+    ensemble_options o = local_sessions(true);
+    o.jvm_args = {"-Dreadonlymode.enabled=true"};
+    return o;
+}
+
+/// Settings of a client of this port.
 config client_of(std::uint16_t port)
 {
     auto c = config::parse("127.0.0.1:" + std::to_string(port)).value();
