@@ -77,6 +77,9 @@ using a_multi_read = coati::multi_read_result<coati::op::get, coati::op::childre
 constexpr method methods[] = {
     look_at("run", &client::run),
     look_at("close", &client::close),
+    look_at("detach", &client::detach),
+    look_at("set_servers", &client::set_servers),
+    look_at("add_auth", &client::add_auth),
     look_at("connected", &client::connected),
     look_at("states", &client::states),
     look_at("session", &client::session),

@@ -16,12 +16,13 @@ namespace coati::protocol {
 class takeover_watch {
 public:
     /// Cuts in a row that end the session with session_stolen. A rolling restart costs one or two
-    /// for each server, hence twice their number and some. Who attached to a session that somebody
-    /// else has made is the newcomer and holds out for longer, so that a session which is handed
-    /// over without a word ends up with its new owner.
+    /// for each server, and a network that flaps should have an end before this: a session that is
+    /// given up for nothing costs more than a fight that lasts a little longer. Who attached to a
+    /// session that somebody else has made is the newcomer and holds out for longer, so that a
+    /// session which is handed over without a word ends up with its new owner.
     static constexpr std::size_t limit(std::size_t servers, bool is_newcomer) noexcept
     {
-        return 2 * std::max<std::size_t>(servers, 1) + (is_newcomer ? 10 : 6);
+        return 2 * std::max<std::size_t>(servers, 1) + (is_newcomer ? 20 : 14);
     }
 
     /// The other side closed an established connection between two frames, long before a third of
