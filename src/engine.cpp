@@ -130,7 +130,7 @@ result<void> engine::finish(const ending& why)
     end_waiters(close_waiters_, in_order ? std::nullopt : std::optional(reason));
     for (const operation_id id : std::exchange(detach_waiters_, {})) {
         if (auto* const op = parking_.take_as<session_credentials>(id)) {
-            if (why.code == errc::session_detached && life_->credentials.id != 0) {
+            if (why.code == errc::session_left && life_->credentials.id != 0) {
                 op->deliver(life_->credentials);
             } else {
                 op->on_error(reason);
@@ -138,7 +138,7 @@ result<void> engine::finish(const ending& why)
         }
     }
     running_ = false;
-    if (in_order || why.code == errc::close_unconfirmed || why.code == errc::session_detached) {
+    if (in_order || why.code == errc::close_unconfirmed || why.code == errc::session_left) {
         return success();
     }
     return reason;
@@ -226,14 +226,14 @@ asio::awaitable<ending> engine::until_closed()
         co_return ending{errc::session_dropped, {}};
     }
     if (!established_) {
-        co_return ending{detaching_ ? errc::session_detached : errc::closed, {}};
+        co_return ending{detaching_ ? errc::session_left : errc::closed, {}};
     }
     if (detaching_ && (!connected_ || exchange_.pending() == 0)) {
-        co_return ending{errc::session_detached, {}};
+        co_return ending{errc::session_left, {}};
     }
     auto bound = sleep_until(*transport_, transport_->now() + config_.close_wait);
     const auto [stopped] = co_await std::move(bound)(asio::as_tuple(asio::deferred));
-    const errc late = detaching_ ? errc::session_detached : errc::close_unconfirmed;
+    const errc late = detaching_ ? errc::session_left : errc::close_unconfirmed;
     co_return ending{stopped ? errc::session_dropped : late, {}};
 }
 

@@ -128,7 +128,7 @@ std::optional<error> engine::refusal_of(const pending_base& op) const
         return pinned->ended->with_fate(fate::not_sent);
     }
     if ((closing_ || detaching_) && running_) {
-        return error(closing_ ? errc::closed : errc::session_detached, fate::not_sent);
+        return error(closing_ ? errc::closed : errc::session_left, fate::not_sent);
     }
     const bool awaits_its_run = pinned != nullptr && !pinned->begun;
     if (life_->ended && !awaits_its_run) {

@@ -156,7 +156,7 @@ std::optional<errc> engine::deliver_frames()
         return errc::closed;
     }
     if (!over && detaching_ && exchange_.pending() == 0) {
-        return errc::session_detached;
+        return errc::session_left;
     }
     return over;
 }

@@ -126,7 +126,7 @@ operation_id engine::start_close(pending_base& op)
         return 0;
     }
     if (detaching_) {
-        refuse(op, error(errc::session_detached, fate::not_sent));
+        refuse(op, error(errc::session_left, fate::not_sent));
         return 0;
     }
     if (!std::exchange(closing_, true)) {

@@ -133,7 +133,7 @@ inline constexpr errc_row errc_table[] = {
      "the session was closed as asked; start a new one to go on"},
     {errc::close_unconfirmed, over, "close_unconfirmed",
      "closed here but not confirmed by a server; ephemerals may live until the session timeout"},
-    {errc::session_detached, over, "session_detached",
+    {errc::session_left, over, "session_left",
      "the session was left as asked; it lives until its timeout, for whoever has its credentials"},
     {errc::session_dropped, over, "session_dropped",
      "run was cancelled without a close; ephemerals live until the session timeout"},

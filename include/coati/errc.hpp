@@ -66,7 +66,7 @@ enum class errc : std::int32_t {
     // --- ours: how a session ended, beside session_expired and auth_failed ----------------------
     closed,              ///< `close` was asked for.
     close_unconfirmed,   ///< Closed on our side; the server did not confirm within the bound.
-    session_detached,    ///< `detach` was asked for: the session lives on without this client.
+    session_left,        ///< `detach` was asked for: the session lives on without this client.
     session_dropped,     ///< `run` was cancelled: TCP dropped, the session lives until its timeout.
     session_id_changed,  ///< A server answered with another session id: the session is gone.
     session_stolen,      ///< Somebody else uses the same session id and password.

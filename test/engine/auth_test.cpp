@@ -50,7 +50,7 @@ std::vector<op_code> first(std::vector<op_code> all, std::size_t count)
 
 }  // namespace
 
-TEST_CASE("credentials go first, then watches, then requests, on every connection", "[T24][C46]")
+TEST_CASE("credentials go first, then watches, then requests, on every connection", "[T24][C105]")
 {
     simulation s(with_auth());
     s.ensemble.put("/a", "x");
@@ -67,7 +67,7 @@ TEST_CASE("credentials go first, then watches, then requests, on every connectio
                                                             op_code::get_data});
 }
 
-TEST_CASE("credentials may be added at run time, once is enough", "[auth]")
+TEST_CASE("credentials may be added at run time, once is enough", "[auth][C106]")
 {
     simulation s;
     const auto early = s.start(s.zk->add_auth(auth_info::digest("ann", "secret")));
@@ -82,7 +82,7 @@ TEST_CASE("credentials may be added at run time, once is enough", "[auth]")
     CHECK(std::count(ops.begin(), ops.end(), op_code::auth) == 2);
 }
 
-TEST_CASE("a lost connection does not lose the wait for an answer to credentials", "[T25]")
+TEST_CASE("a lost connection does not lose the wait for an answer to credentials", "[T25][C107]")
 {
     simulation s;
     s.connect();
@@ -114,7 +114,7 @@ TEST_CASE("waiting for an answer to credentials can be given up", "[auth]")
     CHECK(s.ask(s.zk->add_auth(auth_info::digest("ann", "secret"))));
 }
 
-TEST_CASE("an unknown scheme ends the session quickly and for good", "[S36][C47]")
+TEST_CASE("an unknown scheme ends the session quickly and for good", "[S36][C104]")
 {
     coati::config c = plain_config(2);
     c.auth.emplace_back("hocuspocus", "x");
@@ -147,7 +147,7 @@ TEST_CASE("credentials that are refused at run time end everything that waits", 
     CHECK(s.ask(s.zk->add_auth(auth_info::digest("a", "b"))).error().code() == errc::auth_failed);
 }
 
-TEST_CASE("a server that insists on authentication ends the session", "[S36]")
+TEST_CASE("a server that insists on authentication ends the session", "[S36][C111]")
 {
     simulation s;
     s.server(0).on_frame([](const frame_view& f) {

@@ -27,7 +27,7 @@ coati::config attached(const coati::session_credentials& to, std::size_t servers
 
 }  // namespace
 
-TEST_CASE("a session is handed over without its end: id, ephemerals, zxid", "[S39][C97]")
+TEST_CASE("a session is handed over without its end: id, ephemerals, zxid", "[S39][C17]")
 {
     simulation s;
     const auto run = s.connect();
@@ -43,7 +43,7 @@ TEST_CASE("a session is handed over without its end: id, ephemerals, zxid", "[S3
     CHECK(s.ensemble.ephemeral_owner("/mine") == id);
     s.pass(10ms);
     CHECK(s.server(0).connections() == 0);
-    CHECK(s.ask(s.zk->get("/")).error().code() == errc::session_detached);
+    CHECK(s.ask(s.zk->get("/")).error().code() == errc::session_left);
 
     const coati::client next = s.make_client(attached(*left, 1));
     const auto goes_on = s.start(next.run());
@@ -74,11 +74,11 @@ TEST_CASE("what was asked for before leaving is answered, what comes later is re
     s.until([&] { return left.done() && again.done() && closing.done(); });
     CHECK(*left);
     CHECK(*again);
-    CHECK(closing.code() == errc::session_detached);
+    CHECK(closing.code() == errc::session_left);
     for (const auto& each : before) {
         CHECK(*each);
     }
-    CHECK(late.code() == errc::session_detached);
+    CHECK(late.code() == errc::session_left);
     CHECK(late.fate() == fate::not_sent);
     CHECK(!s.ensemble.exists("/late"));
 }
@@ -95,7 +95,7 @@ TEST_CASE("leaving is bounded in every state, and says when there is nothing to 
     const auto left = s.ask(s.zk->detach());
     CHECK(left);
     CHECK(s.in.now() - start <= 3s + 10ms);  // config.close_wait
-    CHECK(stuck.code() == errc::session_detached);
+    CHECK(stuck.code() == errc::session_left);
     CHECK(stuck.fate() == fate::maybe_applied);
     s.until([&] { return run.done(); });
     CHECK(*run);
@@ -104,7 +104,7 @@ TEST_CASE("leaving is bounded in every state, and says when there is nothing to 
     lonely.server(0).kill();
     const auto tries = lonely.start(lonely.zk->run());
     lonely.pass(1s);
-    CHECK(lonely.ask(lonely.zk->detach()).error().code() == errc::session_detached);  // no session
+    CHECK(lonely.ask(lonely.zk->detach()).error().code() == errc::session_left);  // no session
     CHECK(tries.done());
 }
 
@@ -191,7 +191,7 @@ TEST_CASE("a sticky client returns to the server that it lost", "[S46]")
     CHECK(s.ask(s.zk->get("/")));
 }
 
-TEST_CASE("a server that leaves the list is left, the session goes along", "[rebalance][C60]")
+TEST_CASE("a server that leaves the list is left, the session goes along", "[rebalance][C27]")
 {
     simulation s(plain_config(1), 3);
     const auto run = s.connect();

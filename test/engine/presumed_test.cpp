@@ -37,7 +37,7 @@ coati::duration until_state(simulation& s, const state_recorder& states, session
 }  // namespace
 
 TEST_CASE("a partition is presumed to be the end after T, the verdict follows when it heals",
-          "[S12][C92]")
+          "[S12][C21]")
 {
     const auto cut_after = GENERATE(0ms, 700ms, 3100ms, 5000ms, 9999ms);
     simulation s;
@@ -99,7 +99,7 @@ TEST_CASE("a connection that only talks and does not listen is not the session's
     CHECK(run.code() == errc::session_expired);
 }
 
-TEST_CASE("an ensemble that was away for 3 T gives the session back", "[S13][C93]")
+TEST_CASE("an ensemble that was away for 3 T gives the session back", "[S13][C21]")
 {
     simulation s(plain_config(3), 3);
     const auto run = s.connect();

@@ -42,7 +42,7 @@ struct read_only_world : simulation {
 
 }  // namespace
 
-TEST_CASE("who allows it reads from a server without a quorum, and cannot write", "[T49][C98]")
+TEST_CASE("who allows it reads from a server without a quorum, and cannot write", "[C128]")
 {
     read_only_world s(willing(2), 2);
     s.ensemble.put("/a", "x");
@@ -64,7 +64,7 @@ TEST_CASE("who allows it reads from a server without a quorum, and cannot write"
     CHECK(*run);
 }
 
-TEST_CASE("a server with a quorum is found and moved to; that is no expiry", "[T49][T50]")
+TEST_CASE("a server with a quorum is found and moved to; that is no expiry", "[T49][C129]")
 {
     read_only_world s(willing(2), 2);
     s.ensemble.put("/a", "x");
@@ -115,7 +115,7 @@ TEST_CASE("the search for a quorum asks beside the session, and believes only rw
     CHECK(!run.done());
 }
 
-TEST_CASE("a session that has seen a quorum does not fall back to a server without", "[T49]")
+TEST_CASE("a session that has seen a quorum does not fall back to a server without", "[C130]")
 {
     read_only_world s(willing(1));
     const auto run = s.connect();
@@ -132,7 +132,7 @@ TEST_CASE("a session that has seen a quorum does not fall back to a server witho
     CHECK(!run.done());
 }
 
-TEST_CASE("a bare refusal in place of a handshake is named, and the next server tried", "[T22]")
+TEST_CASE("a bare refusal in place of a handshake is named, and the next server tried", "[read_only]")
 {
     read_only_world s(willing(2), 2);
     s.server(0).on_frame([](const frame_view& f) {
@@ -155,7 +155,7 @@ TEST_CASE("a bare refusal in place of a handshake is named, and the next server 
     CHECK(!run.done());
 }
 
-TEST_CASE("who does not allow it is not served by a server without a quorum", "[T51]")
+TEST_CASE("who does not allow it is not served by a server without a quorum", "[read_only]")
 {
     read_only_world s(plain_config(1));
     s.ensemble.has_quorum(false);

@@ -161,7 +161,7 @@ TEST_CASE("streams of both modes deliver every event, with the zxid where the se
     CHECK(root.events.back().zxid == (is_39 ? last : -1));
 }
 
-TEST_CASE("an event in the very frame behind the addWatch reply is not missed", "[stream][C86]")
+TEST_CASE("an event in the very frame behind the addWatch reply is not missed", "[stream]")
 {
     simulation at;
     at.connect();
@@ -258,7 +258,7 @@ TEST_CASE("what was heard before a loss is read before its gap, and several loss
 }
 
 TEST_CASE("the gap comes before the first reply, and a read after it goes out behind SetWatches2",
-          "[stream][T63][C84]")
+          "[stream][T63][C83]")
 {
     simulation at;
     at.connect();
@@ -371,7 +371,7 @@ TEST_CASE("a SetWatches2 that fails is a lost connection, not a stream that is s
 }
 
 TEST_CASE("a watch that is asked for while there is no connection is set by the next",
-          "[stream][C86]")
+          "[stream]")
 {
     simulation at;
     const auto early = at.start(at.zk->watch("/a"));

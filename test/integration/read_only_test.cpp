@@ -86,7 +86,7 @@ task<bool> eventually(std::function<bool()> condition)
 }  // namespace
 
 TEST_CASE("a server without a quorum serves readers, until one with a quorum is found",
-          "[read_only][T49][T50]")
+          "[read_only][T49][C128][C129]")
 {
     ensemble servers(read_only_mode());
     const auto body = [&]() -> task<> {
@@ -161,7 +161,7 @@ TEST_CASE("a local session has no ephemerals where it may not be upgraded, and s
 }
 
 TEST_CASE("the first ephemeral makes a local session a global one, under the same id",
-          "[local][S47]")
+          "[local][S47][C41]")
 {
     ensemble servers(local_sessions(true));
     const auto body = [&]() -> task<> {

@@ -106,7 +106,7 @@ void says(const attempt& what, std::string_view part)
 
 }  // namespace
 
-TEST_CASE("a session, its requests and its watches go over TLS", "[tls]")
+TEST_CASE("a session, its requests and its watches go over TLS", "[tls][C122]")
 {
     fixture f(*shared_secure().servers);
     f.run([&]() -> task<> {
@@ -204,7 +204,7 @@ TEST_CASE("a client is known by its certificate", "[tls]")
     });
 }
 
-TEST_CASE("a TLS server that cannot be trusted is an attempt that says why", "[tls][S36]")
+TEST_CASE("a TLS server that cannot be trusted is an attempt that says why", "[tls][C123]")
 {
     fixture f(*shared_secure().servers);
     f.run([&]() -> task<> {
@@ -230,7 +230,7 @@ TEST_CASE("a TLS server that cannot be trusted is an attempt that says why", "[t
     });
 }
 
-TEST_CASE("a server that needs a client certificate says so", "[tls][S36]")
+TEST_CASE("a server that needs a client certificate says so", "[tls][C122]")
 {
     fixture f(*shared_secure().servers);
     f.run([&]() -> task<> {
@@ -241,7 +241,7 @@ TEST_CASE("a server that needs a client certificate says so", "[tls][S36]")
     });
 }
 
-TEST_CASE("TLS on a plain port, and none on a TLS port, end in time with a hint", "[tls]")
+TEST_CASE("TLS on a plain port, and none on a TLS port, end in time with a hint", "[tls][C124]")
 {
     fixture f(*shared_secure().servers);
     f.run([&]() -> task<> {

@@ -58,7 +58,7 @@ coati::disposition expected_of_ours(errc code)
     case watch_ended: return answer;
     case closed:
     case close_unconfirmed:
-    case session_detached:
+    case session_left:
     case session_dropped:
     case session_id_changed:
     case session_stolen:
