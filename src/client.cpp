@@ -35,33 +35,11 @@ operation_id start_request(pending_base& op)
 
 namespace {
 
-operation_id start_run(pending_base& op)
+/// A call of the engine's own as the start of an operation.
+template <operation_id (engine::*Call)(pending_base&)>
+operation_id start(pending_base& op)
 {
-    return engine_of(op).start_run(op);
-}
-operation_id start_close(pending_base& op)
-{
-    return engine_of(op).start_close(op);
-}
-operation_id start_connected(pending_base& op)
-{
-    return engine_of(op).start_connected(op);
-}
-operation_id start_set_servers(pending_base& op)
-{
-    return engine_of(op).start_set_servers(op);
-}
-operation_id start_detach(pending_base& op)
-{
-    return engine_of(op).start_detach(op);
-}
-operation_id start_auth(pending_base& op)
-{
-    return engine_of(op).start_auth(op);
-}
-operation_id start_sleep(pending_base& op)
-{
-    return engine_of(op).start_sleep(op);
+    return (engine_of(op).*Call)(op);
 }
 
 operation<void> session_call(const scope_ptr& owner, start_fn start, std::int64_t argument = 0)
@@ -150,24 +128,24 @@ client::client(serial ex, config settings, std::shared_ptr<transport> world)
 
 operation<void> client::run() const
 {
-    return detail::session_call(scope_, &detail::start_run);
+    return detail::session_call(scope_, &detail::start<&detail::engine::start_run>);
 }
 
 operation<void> client::close() const
 {
-    return detail::session_call(scope_, &detail::start_close);
+    return detail::session_call(scope_, &detail::start<&detail::engine::start_close>);
 }
 
 operation<void> client::connected() const
 {
-    return detail::session_call(scope_, &detail::start_connected);
+    return detail::session_call(scope_, &detail::start<&detail::engine::start_connected>);
 }
 
 operation<session_credentials> client::detach() const
 {
     detail::operation_state<session_credentials> state;
     state.owner = scope_;
-    state.start = &detail::start_detach;
+    state.start = &detail::start<&detail::engine::start_detach>;
     return operation<session_credentials>(std::move(state));
 }
 
@@ -175,7 +153,7 @@ operation<void> client::set_servers(std::vector<server_address> servers) const
 {
     detail::operation_state<void> state;
     state.owner = scope_;
-    state.start = &detail::start_set_servers;
+    state.start = &detail::start<&detail::engine::start_set_servers>;
     state.target = std::make_shared<std::vector<server_address>>(std::move(servers));
     return operation<void>(std::move(state));
 }
@@ -184,7 +162,7 @@ operation<void> client::add_auth(auth_info who) const
 {
     detail::operation_state<void> state;
     state.owner = scope_;
-    state.start = &detail::start_auth;
+    state.start = &detail::start<&detail::engine::start_auth>;
     state.target = std::make_shared<auth_info>(std::move(who));
     return operation<void>(std::move(state));
 }
@@ -226,7 +204,8 @@ std::vector<attempt> client::last_attempts() const
 
 operation<void> client::sleep_for(duration how_long) const
 {
-    return detail::session_call(scope_, &detail::start_sleep, how_long.count());
+    return detail::session_call(scope_, &detail::start<&detail::engine::start_sleep>,
+                                how_long.count());
 }
 
 time_point client::now() const

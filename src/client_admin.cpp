@@ -11,6 +11,7 @@ namespace coati {
 namespace {
 
 using detail::answer;
+using detail::decode_stat;
 using detail::make_request;
 using detail::pending_op;
 using detail::server_path;
@@ -46,15 +47,6 @@ result<acl_result> decode_acl(pending_op<acl_result>& op, const reply& r)
     read.stat = body.stat;
     read.zxid = r.zxid;
     return read;
-}
-
-result<stat> decode_new_stat(pending_op<stat>& op, const reply& r)
-{
-    wire::set_acl::response body;
-    if (const auto failed = answer(op, r, body)) {
-        return *failed;
-    }
-    return body.stat;
 }
 
 result<std::vector<identity>> decode_identities(pending_op<std::vector<identity>>& op,
@@ -159,7 +151,7 @@ operation<stat> client::set_acl(std::string path, acls who,
         wrong = errc::invalid_acl;
     }
     return operation<stat>(
-        make_request<wire::set_acl, stat>(scope_, wrong, what, &decode_new_stat));
+        make_request<wire::set_acl, stat>(scope_, wrong, what, &decode_stat<wire::set_acl>));
 }
 
 operation<std::vector<identity>> client::who_am_i() const

@@ -17,32 +17,49 @@ using detail::version_of;
 
 // --- one operation each
 
-errc op::create::append_to(std::string& body, const detail::scope& s) const
+namespace {
+
+/// Appends an operation whose request has a path and what `fill` puts beside it.
+template <class Op, class Fill>
+errc append(std::string& body, const detail::scope& s, const std::string& path, Fill fill)
 {
-    const create_arguments given(s, path_, mode_, acls_);
+    const server_path where(s, path);
+    if (where.wrong() != errc{0}) {
+        return where.wrong();
+    }
+    typename Op::request what;
+    what.path = where.view();
+    fill(what);
+    wire::append_multi_op<Op>(body, what);
+    return errc{0};
+}
+
+/// Appends a create; a container has an op code of its own, the other modes have the given one.
+template <class Op>
+errc append_create(std::string& body, const create_arguments& given, create_mode mode,
+                   const data& bytes)
+{
     if (given.wrong() != errc{0}) {
         return given.wrong();
     }
-    if (mode_ == create_mode::container) {
-        wire::append_multi_op<wire::create_container>(body, given.request(data_));
+    if (mode == create_mode::container) {
+        wire::append_multi_op<wire::create_container>(body, given.request(bytes));
     } else {
-        wire::append_multi_op<wire::create>(body, given.request(data_));
+        wire::append_multi_op<Op>(body, given.request(bytes));
     }
     return errc{0};
 }
 
+}  // namespace
+
+errc op::create::append_to(std::string& body, const detail::scope& s) const
+{
+    return append_create<wire::create>(body, {s, path_, mode_, acls_}, mode_, data_);
+}
+
 errc op::create_with_stat::append_to(std::string& body, const detail::scope& s) const
 {
-    const create_arguments given(s, path_, mode_, acls_);
-    if (given.wrong() != errc{0}) {
-        return given.wrong();
-    }
-    if (mode_ == create_mode::container) {
-        wire::append_multi_op<wire::create_container>(body, given.request(data_));
-    } else {
-        wire::append_multi_op<wire::create2>(body, given.request(data_));
-    }
-    return errc{0};
+    return append_create<wire::create2>(body, {s, path_, mode_, acls_}, mode_, data_);
 }
 
 errc op::create_with_ttl::append_to(std::string& body, const detail::scope& s) const
@@ -60,66 +77,34 @@ errc op::create_with_ttl::append_to(std::string& body, const detail::scope& s) c
 
 errc op::set::append_to(std::string& body, const detail::scope& s) const
 {
-    const server_path where(s, path_);
-    if (where.wrong() != errc{0}) {
-        return where.wrong();
-    }
-    wire::set_data::request what;
-    what.path = where.view();
-    what.data = on_the_wire(data_);
-    what.version = version_of(version_);
-    wire::append_multi_op<wire::set_data>(body, what);
-    return errc{0};
+    return append<wire::set_data>(body, s, path_, [this](wire::set_data::request& what) {
+        what.data = on_the_wire(data_);
+        what.version = version_of(version_);
+    });
 }
 
 errc op::remove::append_to(std::string& body, const detail::scope& s) const
 {
-    const server_path where(s, path_);
-    if (where.wrong() != errc{0}) {
-        return where.wrong();
-    }
-    wire::remove::request what;
-    what.path = where.view();
-    what.version = version_of(version_);
-    wire::append_multi_op<wire::remove>(body, what);
-    return errc{0};
+    return append<wire::remove>(body, s, path_, [this](wire::remove::request& what) {
+        what.version = version_of(version_);
+    });
 }
 
 errc op::check::append_to(std::string& body, const detail::scope& s) const
 {
-    const server_path where(s, path_);
-    if (where.wrong() != errc{0}) {
-        return where.wrong();
-    }
-    wire::check::request what;
-    what.path = where.view();
-    what.version = version_of(version_);
-    wire::append_multi_op<wire::check>(body, what);
-    return errc{0};
+    return append<wire::check>(body, s, path_, [this](wire::check::request& what) {
+        what.version = version_of(version_);
+    });
 }
 
 errc op::get::append_to(std::string& body, const detail::scope& s) const
 {
-    const server_path where(s, path_);
-    if (where.wrong() != errc{0}) {
-        return where.wrong();
-    }
-    wire::get_data::request what;
-    what.path = where.view();
-    wire::append_multi_op<wire::get_data>(body, what);
-    return errc{0};
+    return append<wire::get_data>(body, s, path_, [](const wire::get_data::request&) {});
 }
 
 errc op::children::append_to(std::string& body, const detail::scope& s) const
 {
-    const server_path where(s, path_);
-    if (where.wrong() != errc{0}) {
-        return where.wrong();
-    }
-    wire::get_children::request what;
-    what.path = where.view();
-    wire::append_multi_op<wire::get_children>(body, what);
-    return errc{0};
+    return append<wire::get_children>(body, s, path_, [](const wire::get_children::request&) {});
 }
 
 // --- together

@@ -88,7 +88,9 @@ awaitable<result<created>> search(client zk, std::string parent, std::string gui
         }
         for (const std::string& name : listed->names) {
             if (is_protected_by(name, guid)) {
-                auto proof = created_at(zk, (parent == "/" ? "/" : parent + "/") + name);
+                std::string where = parent == "/" ? "" : parent;
+                where.append("/").append(name);
+                auto proof = created_at(zk, std::move(where));
                 co_return co_await std::move(proof);
             }
         }
@@ -120,7 +122,7 @@ errc check_protected(const std::string& path, create_mode mode, const std::strin
     if (valid != wire::path_error::none || path == "/") {
         return errc::invalid_path;
     }
-    const bool is_guid = guid.size() == guid_size && guid.find_first_of("/") == std::string::npos;
+    const bool is_guid = guid.size() == guid_size && guid.find('/') == std::string::npos;
     return is_guid ? errc{0} : errc::invalid_argument;
 }
 

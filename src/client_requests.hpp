@@ -95,4 +95,15 @@ std::optional<error> answer(const pending_base& op, const protocol::reply& r, Re
     return std::nullopt;
 }
 
+/// The reply of an operation that gives the new stat and nothing else.
+template <class Op>
+result<stat> decode_stat(pending_op<stat>& op, const protocol::reply& r)
+{
+    typename Op::response body;
+    if (const auto failed = answer(op, r, body)) {
+        return *failed;
+    }
+    return body.stat;
+}
+
 }  // namespace coati::detail

@@ -10,6 +10,7 @@ namespace {
 
 using detail::answer;
 using detail::create_arguments;
+using detail::decode_stat;
 using detail::error_of;
 using detail::make_request;
 using detail::on_the_wire;
@@ -44,15 +45,6 @@ result<created_with_stat> decode_created_with_stat(pending_op<created_with_stat>
     made.stat = body.stat;
     made.zxid = r.zxid;
     return made;
-}
-
-result<stat> decode_stat(pending_op<stat>& op, const reply& r)
-{
-    wire::set_data::response body;
-    if (const auto failed = answer(op, r, body)) {
-        return *failed;
-    }
-    return body.stat;
 }
 
 result<void> decode_removed(pending_op<void>& op, const reply& r)
@@ -114,8 +106,8 @@ operation<stat> client::set(std::string path, coati::data bytes,
     what.path = where.view();
     what.data = on_the_wire(bytes);
     what.version = version_of(expected_version);
-    return operation<stat>(
-        make_request<wire::set_data, stat>(scope_, where.wrong(), what, &decode_stat));
+    return operation<stat>(make_request<wire::set_data, stat>(scope_, where.wrong(), what,
+                                                              &decode_stat<wire::set_data>));
 }
 
 operation<void> client::remove(std::string path, std::optional<std::int32_t> expected_version) const

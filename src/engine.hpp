@@ -196,6 +196,7 @@ private:
     void arm_alarm();
     void on_alarm();
     void end_waiters(std::vector<operation_id>& ids, const std::optional<error>& why);
+    void end_soon();
     void tell_authenticated();
     void remember_credentials(std::vector<auth_info>&& given);
     void wake_readers();

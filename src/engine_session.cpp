@@ -111,6 +111,16 @@ operation_id engine::start_run(pending_base& op)
     return id;
 }
 
+// In a turn of its own: the run ends in it when there is nothing to wait for.
+void engine::end_soon()
+{
+    asio::post(executor_, [self = std::static_pointer_cast<engine>(shared_from_this())] {
+        if (self->closing_ || self->detaching_) {
+            self->close_requested_.set();
+        }
+    });
+}
+
 operation_id engine::start_close(pending_base& op)
 {
     const session_life* const pinned = op.owner->pinned.get();
@@ -131,12 +141,7 @@ operation_id engine::start_close(pending_base& op)
     }
     if (!std::exchange(closing_, true)) {
         submit_silently(*new close_request(*this));
-        // In a turn of its own: the run ends in it when there is nothing to close.
-        asio::post(executor_, [self = std::static_pointer_cast<engine>(shared_from_this())] {
-            if (self->closing_) {
-                self->close_requested_.set();
-            }
-        });
+        end_soon();
     }
     const operation_id id = park(op);
     close_waiters_.push_back(id);
@@ -156,11 +161,7 @@ operation_id engine::start_detach(pending_base& op)
         return 0;
     }
     if (!std::exchange(detaching_, true)) {
-        asio::post(executor_, [self = std::static_pointer_cast<engine>(shared_from_this())] {
-            if (self->detaching_) {
-                self->close_requested_.set();
-            }
-        });
+        end_soon();
     }
     const operation_id id = park(op);
     detach_waiters_.push_back(id);

@@ -262,8 +262,8 @@ private:
 
 class tcp_listener final : public listener {
 public:
-    tcp_listener(asio::any_io_executor ex, const endpoint& at)
-        : acceptor_(std::move(ex), tcp::endpoint(asio::ip::make_address(at.address), at.port))
+    tcp_listener(const asio::any_io_executor& ex, const endpoint& at)
+        : acceptor_(ex, tcp::endpoint(asio::ip::make_address(at.address), at.port))
     {
     }
 

@@ -23,7 +23,11 @@ bool watch_tables::has(const table& in, std::string_view path, unsigned modes)
 void watch_tables::remove(table& in, std::string_view path, unsigned modes)
 {
     const auto found = in.find(path);
-    if (found != in.end() && (found->second &= ~modes) == 0) {
+    if (found == in.end()) {
+        return;
+    }
+    found->second &= ~modes;
+    if (found->second == 0) {
         in.erase(found);
     }
 }

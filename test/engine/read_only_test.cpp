@@ -132,7 +132,8 @@ TEST_CASE("a session that has seen a quorum does not fall back to a server witho
     CHECK(!run.done());
 }
 
-TEST_CASE("a bare refusal in place of a handshake is named, and the next server tried", "[read_only]")
+TEST_CASE("a bare refusal in place of a handshake is named, and the next server tried",
+          "[read_only]")
 {
     read_only_world s(willing(2), 2);
     s.server(0).on_frame([](const frame_view& f) {

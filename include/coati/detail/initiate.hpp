@@ -195,9 +195,10 @@ private:
     {
         using node = op_node<T, std::decay_t<Handler>>;
         auto slot = asio::get_associated_cancellation_slot(handler);
+        const start_fn start = what.start;
         void* const block = core.pool().allocate(sizeof(node));
         auto& op = *new (block) node(std::forward<Handler>(handler), std::move(what), core, true);
-        const operation_id id = what.start(op);
+        const operation_id id = start(op);
         // An id says that the operation is parked, and that keeps the engine.
         if (slot.is_connected() && id != 0) {
             slot.template emplace<canceller>(core.weak_from_this(), id);
@@ -209,6 +210,7 @@ private:
     {
         using node = op_node<T, std::decay_t<Handler>>;
         const scope_ptr keep = what.owner;
+        const start_fn start = what.start;
         auto slot = asio::get_associated_cancellation_slot(handler);
         void* const block = ::operator new(sizeof(node));
         auto& op = *new (block) node(std::forward<Handler>(handler), std::move(what), core, false);
@@ -218,7 +220,7 @@ private:
             id = std::make_shared<operation_id>(0);
             slot.template emplace<remote_canceller>(core.weak_from_this(), id);
         }
-        asio::post(core.executor(), in_transit(op, what.start, std::move(id)));
+        asio::post(core.executor(), in_transit(op, start, std::move(id)));
     }
 };
 
