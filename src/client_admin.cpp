@@ -1,9 +1,11 @@
 // The operations on access, on a session's own znodes and on the ensemble.
 
 #include "client_arguments.hpp"
+#include "client_composed.hpp"
 #include "watch_state.hpp"
 
 #include <coati/client.hpp>
+#include <coati/subtree.hpp>
 #include <coati/wire/operation_admin.hpp>
 
 namespace coati {
@@ -15,6 +17,7 @@ using detail::decode_stat;
 using detail::make_request;
 using detail::pending_op;
 using detail::server_path;
+using detail::asio::awaitable;
 using protocol::reply;
 
 constexpr std::string_view config_path = "/zookeeper/config";
@@ -86,13 +89,15 @@ result<std::vector<std::string>> decode_ephemerals(pending_op<std::vector<std::s
     return mine;
 }
 
-result<std::int32_t> decode_count(pending_op<std::int32_t>& op, const reply& r)
+result<descendants> decode_count(pending_op<descendants>& op, const reply& r)
 {
     wire::get_all_children_number::response body;
     if (const auto failed = answer(op, r, body)) {
         return *failed;
     }
-    return body.count;
+    descendants found;
+    found.count = body.count;
+    return found;
 }
 
 config_result config_of(const wire::get_data::response& body, const reply& r)
@@ -123,6 +128,44 @@ result<watched_config> decode_watched_config(pending_op<watched_config>& op, con
     read->config = config_of(body, r);
     read->watch = detail::arm(op, wire::watch_kind::data);
     return read;
+}
+
+/// The znodes below one, by a walk.
+awaitable<result<descendants>> count_by_walking(client zk, std::string path)
+{
+    auto all = walk(zk, std::move(path));
+    descendants found;
+    found.is_emulated = true;
+    found.count = -1;  // the walk begins with the znode itself
+    for (;;) {
+        const auto at = co_await all.next();
+        if (!at) {
+            co_return at.error();
+        }
+        if (!*at) {
+            break;
+        }
+        ++found.count;
+    }
+    if (found.count < 0) {
+        co_return errc::no_node;
+    }
+    co_return found;
+}
+
+awaitable<result<descendants>> count(client zk, std::string path)
+{
+    const server_path where(*zk.scope(), path);
+    wire::get_all_children_number::request what;
+    what.path = where.view();
+    auto ask = operation<descendants>(make_request<wire::get_all_children_number, descendants>(
+        zk.scope(), where.wrong(), what, &decode_count));
+    auto counted = co_await std::move(ask);
+    if (counted || counted.error() != errc::unimplemented) {
+        co_return counted;
+    }
+    auto walked = count_by_walking(std::move(zk), std::move(path));
+    co_return co_await std::move(walked);
 }
 
 }  // namespace
@@ -177,13 +220,11 @@ operation<std::vector<std::string>> client::get_ephemerals(std::string prefix) c
                                                                      &decode_ephemerals));
 }
 
-operation<std::int32_t> client::count_descendants(std::string path) const
+operation<descendants> client::count_descendants(std::string path) const
 {
-    const server_path where(*scope_, path);
-    wire::get_all_children_number::request what;
-    what.path = where.view();
-    return operation<std::int32_t>(make_request<wire::get_all_children_number, std::int32_t>(
-        scope_, where.wrong(), what, &decode_count));
+    const errc wrong = server_path(*scope_, path).wrong();
+    return detail::compose<descendants>(
+        *this, wrong, [path = std::move(path)](client zk) { return count(zk, path); });
 }
 
 // --- the ensemble

@@ -101,6 +101,7 @@ void engine::begin(std::shared_ptr<session_life> life)
     closing_ = detaching_ = close_confirmed_ = close_sent_ = moving_ = false;
     lease_.reset();
     takeover_.reset();
+    abilities_.reset();
     close_requested_.reset();
     output_ready_.reset();
     pace_ = protocol::reconnect_pace();
@@ -208,6 +209,9 @@ bool engine::has_lost(const ending& why)
     }
     const bool by_other_side = why.code == errc::connection_closed ||
                                why.code == errc::connection_loss || why.code == errc::session_moved;
+    if (by_other_side && exchange_.refused_last()) {
+        abilities_.on_refused(*exchange_.refused_last());
+    }
     const bool between_frames = in_begin_ == in_end_ && skip_ == 0;
     if (!by_other_side || !between_frames || now - connected_at_ >= timeout / 3) {
         takeover_.reset();
@@ -437,6 +441,7 @@ ending engine::accept_session(std::string_view payload, const session_credential
     life_->info.negotiated_timeout = std::chrono::milliseconds(answer.timeout_ms);
     life_->info.server = where_;
     order_.on_connected();
+    abilities_.on_connected(to_string(where_));
     addresses_.clear();
     connected_at_ = transport_->now();
     pace_.on_established(connected_at_);

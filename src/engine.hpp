@@ -3,6 +3,7 @@
 //   engine.cpp         run -> hold_session -> connect, shake hands, serve, classify, again
 //   engine_serve.cpp   one connection: reader, writer and clock
 //   engine_session.cpp what handles ask of the session: run, close, detach, authenticate, states
+//   engine_version.cpp what a server can do, when a request depends on it
 //   engine_calls.cpp   what else they ask for: submit, cancel, sleeps
 //
 // Knows no operation's meaning: requests are bytes, replies go to whoever asked. Everything runs on
@@ -15,6 +16,7 @@
 
 #include <coati/config.hpp>
 #include <coati/detail/pending_op.hpp>
+#include <coati/protocol/abilities.hpp>
 #include <coati/protocol/back_off.hpp>
 #include <coati/protocol/deadlines.hpp>
 #include <coati/protocol/exchange.hpp>
@@ -179,12 +181,17 @@ private:
     asio::awaitable<ending> serve();
     asio::awaitable<ending> reader();
     asio::awaitable<ending> writer();
+    asio::awaitable<void> settle_next();
     asio::awaitable<ending> clock_hand();
     // Leaving for a better server (engine_move.cpp).
     asio::awaitable<ending> until_moved();
     asio::awaitable<ending> seek_quorum();
     asio::awaitable<bool> ask_next_server();
     asio::awaitable<ending> ask_is_read_write(endpoint where);
+    // What servers say of themselves (engine_version.cpp).
+    asio::awaitable<std::string> ask_in_four_letters(endpoint where, std::string_view word);
+    asio::awaitable<void> learn_version();
+    asio::awaitable<ending> until(time_point when);
     asio::mutable_buffer room_to_read();
     std::optional<errc> deliver_frames();
     std::optional<errc> skip_oversized(std::string_view buffered, std::size_t length);
@@ -239,6 +246,7 @@ private:
     protocol::deadlines deadlines_;
     protocol::lease lease_;
     protocol::takeover_watch takeover_;
+    protocol::abilities abilities_;
     time_point hello_sent_{};
     time_point connected_at_{};
     std::vector<char> in_;

@@ -56,6 +56,7 @@ engine::engine(config settings, std::shared_ptr<transport> world)
       life_(std::make_shared<session_life>()),
       order_(config_.servers, config_.shuffle_servers, random_of{*transport_})
 {
+    exchange_.consult(&abilities_);
     remember_credentials(std::exchange(config_.auth, {}));
 }
 

@@ -10,7 +10,6 @@
 #include <boost/asio/as_tuple.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <string>
 
@@ -78,27 +77,8 @@ asio::awaitable<bool> engine::ask_next_server()
 // no_result: it said "rw". Anything else, however it sounds, is a no (trap 50).
 asio::awaitable<ending> engine::ask_is_read_write(endpoint where)
 {
-    auto dial = connect(*transport_, where);
-    auto [ec, connection] = co_await std::move(dial)(asio::as_tuple(asio::deferred));
-    if (ec) {
-        co_return ending{errc::connect_failed, ec};
-    }
-    static constexpr std::string_view question = "isro";
-    auto send = write_all(*connection, asio::buffer(question));
-    const auto [failed, sent] = co_await std::move(send)(asio::as_tuple(asio::deferred));
-    if (failed) {
-        co_return ending{errc::connection_loss, failed};
-    }
-    std::string said;
-    std::array<char, 64> chunk{};
-    while (said.size() <= chunk.size()) {
-        auto more = read_some(*connection, asio::buffer(chunk));
-        const auto [over, n] = co_await std::move(more)(asio::as_tuple(asio::deferred));
-        said.append(chunk.data(), n);
-        if (over) {
-            break;
-        }
-    }
+    auto ask = ask_in_four_letters(std::move(where), "isro");
+    const std::string said = co_await std::move(ask);
     co_return ending{said == "rw" ? errc::no_result : errc::not_read_only, {}};
 }
 

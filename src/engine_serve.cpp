@@ -179,6 +179,8 @@ asio::awaitable<ending> engine::writer()
         const std::uint64_t first = exchange_.frames_sent();
         const bool is_secret = exchange_.take_output(out_, largest_write, watches_);
         if (out_.empty()) {
+            auto settled = settle_next();
+            co_await std::move(settled);
             continue;
         }
         const time_point now = transport_->now();
@@ -194,6 +196,19 @@ asio::awaitable<ending> engine::writer()
         if (ec) {
             co_return ending{errc::connection_loss, ec};
         }
+    }
+}
+
+// The next request waits because this server may not know it.
+asio::awaitable<void> engine::settle_next()
+{
+    switch (exchange_.of_next()) {
+    case protocol::knowledge::known: break;  // all that waited has been abandoned
+    case protocol::knowledge::unknown: exchange_.refuse_next(); break;
+    case protocol::knowledge::ask: {
+        auto learnt = learn_version();
+        co_await std::move(learnt);
+    }
     }
 }
 

@@ -150,7 +150,7 @@ public:
     operation<created> create(std::string path, coati::data bytes = {},
                               create_mode mode = create_mode::persistent,
                               std::optional<acls> who = {}) const;
-    /// The same and gives the stat. Servers before 3.5 hang up on it.
+    /// The same and gives the stat. Servers from 3.5.
     operation<created_with_stat> create_with_stat(std::string path, coati::data bytes = {},
                                                   create_mode mode = create_mode::persistent,
                                                   std::optional<acls> who = {}) const;
@@ -184,7 +184,8 @@ public:
     operation<multi_results> multi(std::vector<any_op> ops) const;
     /// Several reads in one request: `zk.multi_read(op::get("/a"), op::children("/b"))`, with a
     /// typed tuple of `result<...>`, each of which may fail alone: no_node, no_auth. No snapshot: a
-    /// write may come between two of them. Servers before 3.6 hang up on it.
+    /// write may come between two of them. Notable errors: unimplemented (servers before 3.6; ask
+    /// one by one, which costs no more round trips).
     template <read_op... Ops>
     operation<multi_read_result<Ops...>> multi_read(Ops... ops) const
     {
@@ -211,18 +212,19 @@ public:
     /// no_auth (needs admin), invalid_acl.
     operation<stat> set_acl(std::string path, acls who,
                             std::optional<std::int32_t> expected_aversion = {}) const;
-    /// What this connection's server knows it by. Servers before 3.7 hang up on it.
+    /// What this connection's server knows it by. Notable errors: unimplemented (servers before
+    /// 3.7).
     operation<std::vector<identity>> who_am_i() const;
 
     // --- counting
 
     /// The ephemerals of this session whose paths begin with `prefix`, as strings go: "/lock" finds
-    /// "/lock-1" and "/lock/a". Of a handle with a chroot those below it, relative to it. Servers
-    /// before 3.6 hang up on it.
+    /// "/lock-1" and "/lock/a". Of a handle with a chroot those below it, relative to it. Notable
+    /// errors: unimplemented (servers before 3.6).
     operation<std::vector<std::string>> get_ephemerals(std::string prefix = "/") const;
-    /// How many znodes there are below this one, at any depth. The server walks them all. Notable
-    /// errors: no_node. Servers before 3.6 hang up on it.
-    operation<std::int32_t> count_descendants(std::string path) const;
+    /// How many znodes there are below this one, at any depth. The server walks them all; where it
+    /// is older than 3.6 the client does. Notable errors: no_node; no_auth only when emulated.
+    operation<descendants> count_descendants(std::string path) const;
 
     // --- the ensemble
 

@@ -59,6 +59,15 @@ struct identity {
     friend bool operator==(const identity&, const identity&) = default;
 };
 
+/// How many znodes there are below one.
+struct descendants {
+    std::int32_t count = 0;
+    /// The server does not know the operation (before 3.6), so its tree was walked, by as many
+    /// requests as there are znodes: what others created or removed meanwhile may be counted or
+    /// not. Otherwise the server has counted them in one go.
+    bool is_emulated = false;
+};
+
 /// The ensemble's configuration, as `get_config` and `reconfig` answer it.
 struct config_result {
     std::string text;  ///< Every line as the server keeps it; empty on a standalone server.

@@ -21,6 +21,7 @@
 #include "engine_sasl.cpp"
 #include "engine_serve.cpp"
 #include "engine_session.cpp"
+#include "engine_version.cpp"
 #include "service.cpp"
 #include "tcp.cpp"
 #include "tls_error.cpp"

@@ -124,6 +124,7 @@ void exchange::on_connected(std::vector<registration> set_watches)
     set_watches_ = std::move(set_watches);
     set_watches_due_ = 0;
     ping_queued_ = false;
+    refused_.reset();
 }
 
 void exchange::queue_ping()
@@ -185,7 +186,11 @@ bool exchange::take_output(std::string& out, std::size_t limit, watch_table& wat
         stage(out, wire::ping_xid, wire::op_code::ping, {});
     }
     while (waiting_ != 0 && out.size() < limit) {
-        slot& s = slots_[staged_++];
+        slot& s = slots_[staged_];
+        if (s.what != nullptr && !may_go(*s.what)) {
+            break;
+        }
+        ++staged_;
         if (s.what == nullptr) {
             continue;  // abandoned while it waited
         }
@@ -198,6 +203,26 @@ bool exchange::take_output(std::string& out, std::size_t limit, watch_table& wat
         s.end = handed_out_;
     }
     return false;
+}
+
+knowledge exchange::of_next() const noexcept
+{
+    for (std::size_t i = staged_; i < slots_.size(); ++i) {
+        if (slots_[i].what != nullptr) {
+            return server_ == nullptr ? knowledge::known : server_->of(slots_[i].what->op);
+        }
+    }
+    return knowledge::known;
+}
+
+void exchange::refuse_next()
+{
+    for (std::size_t i = staged_; i < slots_.size(); ++i) {
+        if (slots_[i].what != nullptr) {
+            abandon(first_ + i, errc::unimplemented);
+            return;
+        }
+    }
 }
 
 void exchange::pop_front() noexcept
@@ -291,7 +316,11 @@ std::optional<errc> exchange::on_reply(std::int32_t xid, const reply& r)
     ++frames_answered_;
     request* const what = slots_.front().what;
     pop_front();
+    refused_.reset();
     if (what != nullptr) {
+        if (r.err == static_cast<std::int32_t>(errc::unimplemented)) [[unlikely]] {
+            refused_ = what->op;
+        }
         what->on_reply(r);
     }
     return ending;

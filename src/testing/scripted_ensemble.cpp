@@ -7,10 +7,21 @@
 #include <coati/wire/path.hpp>
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace coati::testing {
 
 namespace asio = boost::asio;
+
+wire::server_version ensemble_core::version_of(const ensemble_options& o)
+{
+    const auto parsed = wire::parse_server_version(o.version);
+    if (!parsed) {
+        throw std::invalid_argument("ensemble_options::version is \"" + o.version +
+                                    "\"; it takes three numbers, as in \"3.9.3\"");
+    }
+    return *parsed;
+}
 
 std::chrono::milliseconds ensemble_core::negotiate(std::int32_t asked_ms) const
 {

@@ -118,7 +118,9 @@ void server_connection::answer_word(std::string_view word)
 {
     const auto& options = ensemble().options;
     std::string text;
-    if (word == "ruok") {
+    if (!options.four_letter_words) {
+        text = std::string(word) + " is not executed because it is not in the whitelist.\n";
+    } else if (word == "ruok") {
         text = "imok";
     } else if (word == "isro") {
         text = ensemble().quorum ? "rw" : options.read_only_mode ? "ro" : "null";

@@ -10,6 +10,7 @@
 #include <coati/testing/scripted_server.hpp>
 #include <coati/wire/frame.hpp>
 #include <coati/wire/header.hpp>
+#include <coati/wire/server_version.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -34,7 +35,7 @@ struct server_session {
 class ensemble_core : public std::enable_shared_from_this<ensemble_core> {
 public:
     ensemble_core(std::shared_ptr<transport> t, boost::asio::any_io_executor e, ensemble_options o)
-        : time(std::move(t)), ex(std::move(e)), options(std::move(o)),
+        : time(std::move(t)), ex(std::move(e)), options(std::move(o)), version(version_of(options)),
           next_session(options.first_session_id)
     {
     }
@@ -52,11 +53,12 @@ public:
     writing begin_write(std::int64_t session);
     /// Tells every watch of every server.
     void publish(const writing& w);
-    bool is_39() const { return !options.version.starts_with("3.8") && options.version >= "3.9"; }
+    bool is_39() const { return version >= wire::server_version(3, 9, 0); }
 
     std::shared_ptr<transport> time;
     boost::asio::any_io_executor ex;
     ensemble_options options;
+    wire::server_version version;
     znode_tree tree;
     std::int64_t zxid = 0;
     std::int64_t next_session;
@@ -65,6 +67,7 @@ public:
     std::vector<std::weak_ptr<server_core>> servers;
 
 private:
+    static wire::server_version version_of(const ensemble_options& o);
     void arm();
     void wake();
 

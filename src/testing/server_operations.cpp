@@ -500,7 +500,8 @@ void execute(server_connection& on, std::string_view payload)
         return;
     }
     const exchange x{on, on.ensemble(), header.type, header.xid};
-    if (const op_entry* const entry = find_op(header.type)) {
+    const op_entry* const entry = find_op(header.type);
+    if (entry != nullptr && wire::since(header.type) <= on.ensemble().version) {
         entry->run(x, in.rest());
         return;
     }

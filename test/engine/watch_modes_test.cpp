@@ -232,6 +232,7 @@ TEST_CASE("a read that crosses an addWatch makes it be set again, and the stream
     const bool stops_waiting = GENERATE(true, false);
     at.connect();
     at.ensemble.put("/a", "0");
+    REQUIRE(at.ask(at.zk->get_ephemerals()));  // from here on the server's version is known
     asio::cancellation_signal stop;
     const auto made = at.start(at.zk->watch("/a", mode));
     const auto read = at.start(at.zk->get_and_watch("/a"), stop);

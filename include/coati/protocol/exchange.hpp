@@ -6,6 +6,7 @@
 #pragma once
 
 #include <coati/auth.hpp>
+#include <coati/protocol/abilities.hpp>
 #include <coati/protocol/request.hpp>
 #include <coati/protocol/ring.hpp>
 #include <coati/protocol/watch_table.hpp>
@@ -58,6 +59,13 @@ public:
     /// The table has a say in requests that arm watches. True: what it appended are credentials, in
     /// a write of their own; to be wiped afterwards.
     bool take_output(std::string& out, std::size_t limit, watch_table& watches);
+    /// From now on no request is staged that `server` does not know, nor one behind it; null: all
+    /// are.
+    void consult(const abilities* server) noexcept { server_ = server; }
+    /// About the next request that waits. Anything but `known` holds it and all behind it back.
+    knowledge of_next() const noexcept;
+    /// The next request that waits fails with unimplemented.
+    void refuse_next();
     /// So many more bytes of the output were handed to the kernel, also when the write failed.
     void on_written(std::size_t bytes) noexcept { written_ += bytes; }
 
@@ -86,6 +94,8 @@ public:
     std::uint64_t frames_answered() const noexcept { return frames_answered_; }
     std::size_t pending() const noexcept { return slots_.size(); }
     std::size_t in_flight() const noexcept { return staged_; }
+    /// The request that the last reply of this connection said is unimplemented.
+    std::optional<wire::op_code> refused_last() const noexcept { return refused_; }
     /// True while a request that would arm a watch on `path` is on its way.
     bool is_arming(std::string_view path) const noexcept;
     /// For tests of the wrap: the next xid to be used.
@@ -104,6 +114,10 @@ private:
     void stage(std::string& out, std::int32_t xid, wire::op_code op, std::string_view body);
     bool is_written(const slot& s) const noexcept;
     fate fate_of(const slot& s, bool staged) const noexcept;
+    bool may_go(const request& what) const noexcept
+    {
+        return server_ == nullptr || server_->of(what.op) == knowledge::known;
+    }
     void pop_front() noexcept;
     void drop_dead_front() noexcept;
     /// Is this the reply that comes next? Replies come in the order of the requests.
@@ -130,6 +144,8 @@ private:
     std::size_t auth_sent_ = 0;  // of these, on this connection
     std::size_t auth_accepted_ = 0;
 
+    const abilities* server_ = nullptr;
+    std::optional<wire::op_code> refused_;
     std::int32_t next_xid_ = 1;
     std::int64_t last_zxid_ = 0;
 };

@@ -31,10 +31,15 @@ class server_core;
 struct ensemble_options {
     std::chrono::milliseconds min_session_timeout{4'000};
     std::chrono::milliseconds max_session_timeout{40'000};
-    /// As `srvr` says it. Below 3.9: events carry zxid -1, create2 inside a multi answers as
+    /// As `srvr` says it. An operation of a later release is answered by unimplemented (-6) and the
+    /// end of the connection. Below 3.9: events carry zxid -1, create2 inside a multi answers as
     /// create, removing persistent watches by their own type fails, and a path has one watch mode
-    /// a connection, the last that was set (ZOOKEEPER-4466).
+    /// a connection, the last that was set (ZOOKEEPER-4466). Three numbers, or the ensemble throws
+    /// std::invalid_argument.
     std::string version = "3.9.3";
+    /// Whether `srvr`, `isro` and `ruok` are answered; without: as by a server whose whitelist of
+    /// such commands is empty.
+    bool four_letter_words = true;
     bool extended_types = true;  ///< TTL znodes; without: unimplemented (-6), connection usable.
     /// Without a quorum servers take sessions of clients that allow it, for reading; they last
     /// until there is a quorum again. Without: nobody is served then.
