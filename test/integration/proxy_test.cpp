@@ -357,4 +357,54 @@ TEST_CASE("a long way to the server costs pipelined requests one delay, not one 
     });
 }
 
+// --- late
+
+TEST_CASE("what reaches the old server after a move does the session no harm", "[proxy][S43]")
+{
+    ensemble& servers = shared_three();
+    const int old_server = *servers.leader();
+    const int next_server = (old_server + 1) % 3;
+    fixture f(servers);
+    byte_proxy old_way(servers.client_port(old_server));
+    byte_proxy next_way(servers.client_port(next_server));
+    f.run([&]() -> task<> {
+        config c = f.settings(old_way.port());
+        c.servers.push_back({"127.0.0.1", next_way.port()});
+        c.shuffle_servers = false;
+        c.reconnect_spread = 0ms;
+        const session s = co_await f.open(c);
+        ok(co_await s.zk.create("/a", "before"));
+        ok(co_await s.zk.create("/mine", "", create_mode::ephemeral));
+        const auto id = s.zk.session().id;
+        REQUIRE(next_way.connections() == 0);
+
+        // The write is on its way to the old server when that falls silent; the session moves.
+        old_way.stall(direction::to_server);
+        auto late = s.zk.set("/a", "late");
+        const auto told = co_await std::move(late);
+        CHECK(code_of(told) == errc::connection_loss);
+        CHECK(told.error().fate() == fate::maybe_applied);
+        ok(co_await s.zk.set("/a", "after"));
+        CHECK(next_way.connections() == 1);
+        CHECK(s.zk.session().id == id);
+
+        const auto passed = old_way.bytes(direction::to_server);
+        old_way.unstall(direction::to_server);
+        co_await f.until([&] { return old_way.bytes(direction::to_server) > passed; }, "the rest");
+        co_await f.until([&] { return old_way.open_connections() == 0; }, "the old server");
+        // Refused there: the session has another connection.
+        ok(co_await s.zk.sync("/a"));
+        const auto got = co_await s.zk.get("/a");
+        ok(got);
+        CHECK(got->data == "after");
+        CHECK(got->stat.version == 1);
+        CHECK(s.zk.session().id == id);
+        CHECK(next_way.connections() == 1);
+        const auto mine = co_await f.observer().exists("/mine");
+        ok(mine);
+        CHECK(mine->has_value());
+        CHECK_FALSE(s.is_over());
+    });
+}
+
 }  // namespace coati::test

@@ -5,6 +5,7 @@
 
 #include "support/byte_proxy.hpp"
 
+#include <coati/convenience.hpp>
 #include <coati/hold.hpp>
 
 #include <algorithm>
@@ -81,6 +82,49 @@ task<bool> eventually(std::function<bool()> condition)
         co_await pause(10ms);
     }
     co_return false;
+}
+
+/// How a session ended whose upgrade was cut off.
+struct upgrade_outcome {
+    std::string parent;
+    std::string guid;
+    std::int64_t id = 0;
+    result<created> told;
+    std::optional<errc> ended;
+};
+
+/// Asks for the first ephemeral of a local session, and breaks the connection so many milliseconds
+/// later; it goes on at another server.
+task<upgrade_outcome> cut_an_upgrade(ensemble& servers, std::chrono::milliseconds after,
+                                     upgrade_outcome out)
+{
+    byte_proxy proxy(servers.client_port(0));
+    const auto ex = co_await asio::this_coro::executor;
+    config c = client_of(proxy.port());
+    c.reconnect_spread = 0ms;
+    const client zk(ex, c);
+    zk.run()([&](result<void> r) { out.ended = code_of(r); });
+    ok(co_await zk.create(out.parent));
+    out.id = zk.session().id;
+    out.guid = make_guid(zk);
+    bool done = false;
+    auto create = create_protected(zk, out.parent + "/n", "", create_mode::ephemeral, {}, out.guid);
+    std::move(create)([&](result<created> r) {
+        out.told = std::move(r);
+        done = true;
+    });
+    co_await pause(after);
+    proxy.retarget(servers.client_port(1));
+    proxy.cut();
+    CHECK(co_await eventually([&] { return done; }));
+    CHECK_FALSE(zk.session().is_read_only);
+    if (out.told) {
+        CHECK(zk.session().id == out.id);
+        ok(co_await zk.close());
+    } else {
+        CHECK(co_await eventually([&] { return out.ended.has_value(); }));
+    }
+    co_return out;
 }
 
 }  // namespace
@@ -186,6 +230,51 @@ TEST_CASE("the first ephemeral makes a local session a global one, under the sam
         CHECK(zk.session().id == id);
         CHECK_FALSE(ended);
         ok(co_await zk.close());
+    };
+    play(body);
+}
+
+TEST_CASE(
+    "an upgrade that is cut off leaves a session with its ephemeral, or an expired one in doubt",
+    "[local][S48]")
+{
+    ensemble servers(local_sessions(true));
+    const auto body = [&]() -> task<> {
+        int kept = 0;
+        int expired = 0;
+        for (int i = 0; i < 24; ++i) {
+            upgrade_outcome begin;
+            begin.parent = "/" + std::to_string(i);
+            auto round = cut_an_upgrade(servers, std::chrono::milliseconds(i / 2), begin);
+            const upgrade_outcome out = co_await std::move(round);
+            INFO("cut after " << i / 2 << " ms");
+            if (out.told) {
+                CHECK(out.told->path == out.parent + "/_c_" + out.guid + "-n");
+                ++kept;
+                continue;
+            }
+            // The session is gone, and whether its ephemeral was there nobody knows: a new session
+            // finds out, by the guid.
+            CHECK(out.ended == errc::session_expired);
+            CHECK(out.told.error().code() == errc::session_expired);
+            CHECK(out.told.error().fate() == fate::maybe_applied);
+            const auto ex = co_await asio::this_coro::executor;
+            const client next(ex, client_of(servers.client_port(1)));
+            next.run()([](result<void>) {});
+            ok(co_await next.sync(out.parent));
+            const auto left = co_await next.children(out.parent);
+            ok(left);
+            for (const std::string& name : left->names) {
+                CHECK(is_protected_by(name, out.guid));
+                const auto stat = co_await next.exists(out.parent + "/" + name);
+                ok(stat);
+                CHECK((!*stat || (*stat)->ephemeral_owner == out.id));
+            }
+            ok(co_await next.close());
+            ++expired;
+        }
+        CHECK(kept + expired == 24);
+        WARN("upgrades cut off: " << kept << " kept, " << expired << " expired");
     };
     play(body);
 }

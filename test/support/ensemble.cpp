@@ -334,8 +334,10 @@ void ensemble::write_config(int i) const
         for (int n = 0; n < size(); ++n)
             cfg["server." + std::to_string(n + 1)] =
                 "127.0.0.1:" + std::to_string(at(n).peer_port) + ":" +
-                std::to_string(at(n).election_port) +
+                std::to_string(at(n).election_port) + (is_observer(n) ? ":observer" : "") +
                 ";127.0.0.1:" + std::to_string(at(n).client_port);
+        if (is_observer(i))
+            cfg["peerType"] = "observer";
     }
     for (const auto& [name, value] : options_.extra_cfg)
         cfg[name] = value;

@@ -33,7 +33,8 @@ struct server_options {
 };
 
 struct ensemble_options {
-    int servers = 1;  // 1: standalone; else a quorum, standaloneEnabled=false
+    int servers = 1;    // 1: standalone; else a quorum, standaloneEnabled=false
+    int observers = 0;  // of these, the last ones, which follow without a vote
     int tick_time_ms = 500;
     int min_session_timeout_ms = 0;  // 0: the server's own, 2 ticks
     int max_session_timeout_ms = 0;  // 0: the server's own, 20 ticks
@@ -90,6 +91,7 @@ private:
     void choose_ports();
     void start_all();
     void write_config(int i) const;
+    bool is_observer(int i) const noexcept { return i >= size() - options_.observers; }
     std::vector<std::string> command_line(int i) const;
     std::filesystem::path folder(int i) const;
     bool serves(int i) const;
