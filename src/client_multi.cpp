@@ -321,6 +321,7 @@ operation<void> client::check(std::string path, std::optional<std::int32_t> expe
     auto state = detail::prepare_multi<void>(wire::op_code::multi, scope_, std::move(encoder),
                                              &detail::decode_check);
     state.mutates = false;  // as a read: it is sent again after a loss, and never in doubt
+    state.refused_at = -1;  // to its caller it is no multi
     return operation<void>(std::move(state));
 }
 

@@ -122,7 +122,7 @@ void engine::shut_down() noexcept
 std::optional<error> engine::refusal_of(const pending_base& op) const
 {
     if (op.refused != errc{0}) {
-        return error(op.refused, fate::not_sent);
+        return error(op.refused, fate::not_sent).with_op_index(op.refused_at);
     }
     const session_life* const pinned = op.owner->pinned.get();
     if (pinned != nullptr && pinned->ended) {

@@ -48,7 +48,8 @@ public:
 
     constexpr errc code() const noexcept { return code_; }
     constexpr coati::fate fate() const noexcept { return fate_; }
-    /// In a failed multi the index of the op that failed; -1 elsewhere.
+    /// In a failed multi the index of the op that failed, or that is not worth sending; -1
+    /// elsewhere.
     constexpr int op_index() const noexcept { return op_index_; }
     /// The system's code behind a connection loss; empty where there is none.
     boost::system::error_code cause() const noexcept

@@ -135,6 +135,24 @@ TEST_CASE("a multi that is answered with other results than asked for is malform
     CHECK(other.error() == errc::malformed_reply);
 }
 
+TEST_CASE("a multi that is refused unsent says which of its operations is wrong", "[admin][C72]")
+{
+    simulation at;
+    at.connect();
+    const auto typed = at.ask(at.zk->multi(op::set("/a", ""), op::create("b"), op::remove("c")));
+    REQUIRE_FALSE(typed);
+    CHECK(typed.error() == coati::error(errc::invalid_path, fate::not_sent).with_op_index(1));
+    std::vector<coati::any_read_op> list;
+    list.emplace_back(op::get("/a"));
+    list.emplace_back(op::children("/a/"));
+    const auto listed = at.ask(at.zk->multi_read(std::move(list)));
+    REQUIRE_FALSE(listed);
+    CHECK(listed.error().op_index() == 1);
+    const auto check = at.ask(at.zk->check("a"));
+    REQUIRE_FALSE(check);
+    CHECK(check.error() == coati::error(errc::invalid_path, fate::not_sent));
+}
+
 TEST_CASE("replies that do not decode are malformed, with the right fate", "[admin]")
 {
     simulation at;

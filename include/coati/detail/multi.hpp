@@ -25,12 +25,14 @@ public:
         const errc wrong = op.append_to(body, *scope_);
         if (wrong != errc{0} && refused == errc{0}) {
             refused = wrong;
+            refused_at = static_cast<std::int32_t>(count);
         }
         ++count;
     }
 
     std::string body;
     errc refused = errc{0};
+    std::int32_t refused_at = -1;
     std::size_t count = 0;
 
 private:
@@ -55,6 +57,7 @@ operation_state<Result> prepare_multi(wire::op_code code, scope_ptr owner, multi
     state.decode = decode;
     state.argument = static_cast<std::int64_t>(encoder.count);
     state.refused = encoder.refused;
+    state.refused_at = encoder.refused_at;
     if (state.refused == errc{0}) {
         state.refused = check_request_size(*owner, encoder.body.size());
     }

@@ -27,6 +27,7 @@ public:
     std::int64_t argument = 0;            // a duration or a count, where the operation takes one
     duration timeout = duration::zero();  // zero: none
     errc refused = errc{0};               // found wrong before it was started
+    std::int32_t refused_at = -1;         // of a multi: which of its operations
     wire::op_code op = wire::op_code::notification;
     bool mutates = false;
     wire::watch_kind watches = wire::watch_kind::none;
@@ -39,6 +40,7 @@ public:
     std::shared_ptr<void> target;
     std::int64_t argument;
     errc refused;
+    std::int32_t refused_at;
     duration timeout;
     time_point deadline = never;
     operation_id timer = 0;  // set while the engine holds a timer for it
@@ -47,7 +49,7 @@ protected:
     explicit pending_base(operation_parts&& what)
         : request(what.op, what.mutates, what.watches, std::move(what.body)),
           owner(std::move(what.owner)), target(std::move(what.target)), argument(what.argument),
-          refused(what.refused), timeout(what.timeout)
+          refused(what.refused), refused_at(what.refused_at), timeout(what.timeout)
     {
         fail_fast = owner->fail_fast;
     }
