@@ -32,12 +32,23 @@ struct port_clash : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// COATI_ZOOKEEPER_CLASSPATH names another ZooKeeper than the distribution's. The jar of the Debian
-// package names its own dependencies in its manifest.
+// Another ZooKeeper than the distribution's: every jar of a folder, as a release has them in lib/.
+std::string class_path_of(const fs::path& folder)
+{
+    if (fs::is_directory(folder))
+        for (const auto& each : fs::directory_iterator(folder))
+            if (each.path().filename().string().starts_with("zookeeper-"))
+                return (folder / "*").string();
+    throw std::runtime_error("COATI_TEST_ZOOKEEPER is \"" + folder.string() +
+                             "\", which has no zookeeper-*.jar: name the folder with the jars of a "
+                             "ZooKeeper release, its lib/");
+}
+
+// The jar of the Debian package names its own dependencies in its manifest.
 std::string class_path()
 {
-    if (const char* chosen = std::getenv("COATI_ZOOKEEPER_CLASSPATH"))
-        return chosen;
+    if (const char* chosen = std::getenv("COATI_TEST_ZOOKEEPER"))
+        return class_path_of(chosen);
     const fs::path jars = "/usr/share/java";
     if (!fs::exists(jars / "zookeeper.jar"))
         throw std::runtime_error(
