@@ -121,7 +121,8 @@ TEST_CASE("an ensemble that was away for 3 T gives the session back", "[S13][C21
     CHECK(states.states().back() == session_state::connected);
 }
 
-TEST_CASE("with the local policy the same session ends by the clock, under its own name", "[S13]")
+TEST_CASE("with the local policy the same session ends by the clock, under its own name",
+          "[S13][T17]")
 {
     const auto patience = GENERATE(1s, 10s, 13s);  // below T counts as T
     coati::config c = plain_config(3);

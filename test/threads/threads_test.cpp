@@ -84,6 +84,17 @@ public:
             }
         });
     }
+    /// Requests of this kind that have arrived.
+    std::size_t count(coati::wire::op_code op)
+    {
+        std::size_t n = 0;
+        on_it([&] {
+            for (const auto& each : server_.log()) {
+                n += each.op == op ? 1U : 0U;
+            }
+        });
+        return n;
+    }
     std::size_t session_count()
     {
         std::size_t n = 0;
@@ -96,7 +107,8 @@ private:
     asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
     std::shared_ptr<coati::transport> transport_ =
         coati::make_tcp_transport(context_.get_executor());
-    coati::testing::scripted_ensemble ensemble_{transport_, context_.get_executor()};
+    coati::testing::scripted_ensemble ensemble_{
+        transport_, context_.get_executor(), {.min_session_timeout = 100ms}};
     coati::testing::scripted_server server_{
         ensemble_, {"127.0.0.1", 0, {}}, [this](const coati::endpoint& at) {
             return coati::make_tcp_listener(context_.get_executor(), at);
@@ -350,6 +362,35 @@ TEST_CASE("handles, watches and streams are dropped on any thread", "[threads]")
         CHECK(end.error() == errc::closed);
     }
     pool.join();
+}
+
+TEST_CASE("a handler that blocks on its own executor does not starve the pings", "[threads][T14]")
+{
+    server_thread server;
+    asio::thread_pool pool(2);
+    asio::thread_pool slow(1);
+    auto settings = server.settings();
+    settings.session_timeout = 300ms;
+    coati::client zk(pool.get_executor(), settings);
+    auto ended = zk.run()(asio::use_future);
+    REQUIRE(zk.connected()(asio::use_future).get());
+    // It returns when so many pings have passed that the session would be long gone without them.
+    std::promise<void> over;
+    zk.get("/a")(asio::bind_executor(slow, [&](const auto& got) {
+        CHECK(got);
+        while (server.count(coati::wire::op_code::ping) < 6) {
+            std::this_thread::sleep_for(1ms);
+        }
+        over.set_value();
+    }));
+    over.get_future().get();
+    CHECK(server.session_count() == 1);
+    CHECK(zk.get("/a")(asio::use_future).get());
+    CHECK(server.count(coati::wire::op_code::create_session) == 1);
+    CHECK(zk.close()(asio::use_future).get());
+    CHECK(ended.get());
+    pool.join();
+    slow.join();
 }
 
 TEST_CASE("a strand of a pool is taken as it is", "[threads]")

@@ -10,7 +10,7 @@
 using coati::sequence_of;
 
 TEST_CASE("a sequence number is ten digits, or signed once the counter has overflowed",
-          "[create_mode]")
+          "[create_mode][T59]")
 {
     CHECK(sequence_of("lock-0000000007", "lock-") == 7);
     CHECK(sequence_of("0000000000", "") == 0);
