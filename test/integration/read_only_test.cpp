@@ -119,6 +119,9 @@ task<upgrade_outcome> cut_an_upgrade(ensemble& servers, std::chrono::millisecond
     CHECK(co_await eventually([&] { return done; }));
     CHECK_FALSE(zk.session().is_read_only);
     if (out.told) {
+        const auto mine = co_await zk.exists(out.told->path);
+        ok(mine);
+        CHECK((*mine && (*mine)->ephemeral_owner == out.id));
         CHECK(zk.session().id == out.id);
         ok(co_await zk.close());
     } else {
