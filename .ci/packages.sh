@@ -13,6 +13,8 @@ packages=(
 # shellcheck disable=SC2034
 tool_packages=('clang-16|clang' 'libclang-rt-16-dev|libclang-rt-dev' 'clang-tidy-16|clang-tidy'
     'clang-format-16|clang-format' shellcheck)
+# shellcheck disable=SC2034
+docs_packages=(doxygen)
 
 installed() # name [oldest version]
 {

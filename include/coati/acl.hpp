@@ -22,11 +22,13 @@ enum class perms : std::int32_t {
     all = 31
 };
 
+/// Both sets of permissions: `perms::read | perms::write`.
 constexpr perms operator|(perms a, perms b) noexcept
 {
     return static_cast<perms>(static_cast<std::int32_t>(a) | static_cast<std::int32_t>(b));
 }
 
+/// What both sets permit.
 constexpr perms operator&(perms a, perms b) noexcept
 {
     return static_cast<perms>(static_cast<std::int32_t>(a) & static_cast<std::int32_t>(b));
@@ -35,6 +37,7 @@ constexpr perms operator&(perms a, perms b) noexcept
 /// One entry: these permissions for this id of this scheme ("world", "auth", "digest", "ip", ...).
 class acl {
 public:
+    /// An entry as it is; the functions below make those of the known schemes.
     acl(coati::perms what, std::string which_scheme, std::string who)
         : permissions(what), scheme(std::move(which_scheme)), id(std::move(who))
     {
@@ -61,9 +64,9 @@ public:
     /// False: no server would take it. An unknown scheme may be known to the server.
     bool is_well_formed() const noexcept;
 
-    coati::perms permissions;
-    std::string scheme;
-    std::string id;
+    coati::perms permissions;  ///< What is permitted.
+    std::string scheme;        ///< How `id` is to be read: "world", "auth", "digest" ...
+    std::string id;            ///< Who, in the form of the scheme.
 
     friend bool operator==(const acl&, const acl&) = default;
 };
@@ -71,6 +74,7 @@ public:
 /// A list of entries: `acls(acl(...), acl(...))`, or one of the predefined ones.
 class acls {
 public:
+    /// A list of these entries, one at least.
     template <class... Entries>
         requires(sizeof...(Entries) > 0 && (std::is_same_v<std::decay_t<Entries>, acl> && ...))
     explicit acls(Entries&&... entries)
@@ -78,6 +82,7 @@ public:
         entries_.reserve(sizeof...(entries));
         (entries_.push_back(std::forward<Entries>(entries)), ...);
     }
+    /// A list that is made at run time; an empty one is not well formed.
     explicit acls(std::vector<acl> entries) : entries_(std::move(entries)) {}
 
     /// Anybody may do anything (ZooDefs.Ids.OPEN_ACL_UNSAFE).
@@ -87,6 +92,7 @@ public:
     /// Everything for the identities of the creating connection (ZooDefs.Ids.CREATOR_ALL_ACL).
     static acls creator_all() { return acls(acl(perms::all, "auth", "")); }
 
+    /// The entries, in the order in which they were given.
     const std::vector<acl>& entries() const noexcept { return entries_; }
 
     /// False for a list that no server would take: an empty one, or with a malformed entry.

@@ -18,9 +18,13 @@ void wipe(std::string& text) noexcept;
 class secret {
 public:
     secret() = default;
+    /// Takes the bytes and overwrites the argument's own buffer.
     explicit secret(std::string bytes) : bytes_(bytes) { wipe(bytes); }
+    /// A second copy, overwritten at its own end.
     secret(const secret& other) = default;
+    /// Leaves nothing in `other`.
     secret(secret&& other) noexcept { bytes_.swap(other.bytes_); }
+    /// What was here is overwritten.
     secret& operator=(secret other) noexcept
     {
         bytes_.swap(other.bytes_);
@@ -28,6 +32,7 @@ public:
     }
     ~secret() { wipe(bytes_); }
 
+    /// The bytes, valid as long as this object is and is not assigned to.
     std::string_view view() const noexcept { return bytes_; }
 
     friend bool operator==(const secret&, const secret&) = default;
@@ -39,6 +44,7 @@ private:
 /// What an authentication provider of the server is told: a scheme and its credentials.
 class auth_info {
 public:
+    /// Any scheme with its credentials, in the form that the scheme's provider wants.
     auth_info(std::string which_scheme, std::string credentials)
         : scheme(std::move(which_scheme)), data(std::move(credentials))
     {
@@ -49,8 +55,8 @@ public:
     /// shows as no_auth on the operation that needs the right one.
     static auth_info digest(std::string_view user, std::string_view password);
 
-    std::string scheme;
-    secret data;
+    std::string scheme;  ///< "digest", "x509", "ip", or what a provider of the server calls itself.
+    secret data;         ///< The credentials; of a digest `user:password`.
 
     friend bool operator==(const auth_info&, const auth_info&) = default;
 };

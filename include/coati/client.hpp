@@ -46,7 +46,9 @@ struct options {
 /// is needed: `coati::client(coati::serial(ctx.get_executor()), config)`.
 class serial {
 public:
+    /// The promise holds for `ex`.
     explicit serial(boost::asio::any_io_executor ex) : executor(std::move(ex)) {}
+    /// What the promise was made of.
     boost::asio::any_io_executor executor;
 };
 
@@ -65,6 +67,7 @@ public:
     /// The client makes a strand of `ex` for its session, unless it is one.
     client(boost::asio::any_io_executor ex, config settings,
            std::shared_ptr<transport> world = nullptr);
+    /// Without a strand: see coati::serial.
     client(serial ex, config settings, std::shared_ptr<transport> world = nullptr);
 
     // --- the session -----------------------------------------------------------------------------
@@ -104,10 +107,14 @@ public:
     /// Every transition of the session's state from now on, beginning with the present one.
     state_stream states() const;
 
+    /// The session as the server granted it, or the last one's. A getter: on `get_executor()` only,
+    /// as those below.
     session_info session() const;
     /// Id, password and last zxid, with which another process can attach to the session. A secret.
     session_credentials credentials() const;
+    /// The session timeout that the server granted; zero before the first handshake.
     std::chrono::milliseconds negotiated_timeout() const { return session().negotiated_timeout; }
+    /// Whether a server holds the session right now, in either mode.
     bool is_connected() const;
     /// The last attempt at each server: how far it came and what it ended with.
     std::vector<attempt> last_attempts() const;
@@ -242,6 +249,7 @@ public:
 
     /// Sleeps on the client's clock, which a simulated world can turn. Completes with: cancelled.
     operation<void> sleep_for(duration how_long) const;
+    /// The client's clock, which is its transport's.
     time_point now() const;
     /// The operation, but it completes with timed_out and its fate when `limit` is over first.
     template <class T>
@@ -260,12 +268,15 @@ public:
     /// A handle whose creates get this ACL where none is given: `acls::creator_all()` for one that
     /// never makes an open znode. A client begins with `config.default_acls`.
     client with_default_acls(acls who) const;
+    /// The prefix of every path of this handle; empty: none.
     const std::string& chroot() const noexcept;
 
     /// Where the session lives; a completion there is a direct call.
     const boost::asio::any_io_executor& get_executor() const noexcept;
 
+    /// For the library itself: a handle on what another one holds.
     explicit client(detail::scope_ptr scope) : scope_(std::move(scope)) {}
+    /// For the library itself.
     const detail::scope_ptr& scope() const noexcept { return scope_; }
 
 private:

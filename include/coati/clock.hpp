@@ -11,14 +11,16 @@ namespace coati {
 
 /// Nanoseconds of a clock that never goes back and runs through suspend (CLOCK_BOOTTIME on Linux).
 struct clock {
-    using rep = std::chrono::nanoseconds::rep;
-    using period = std::nano;
-    using duration = std::chrono::nanoseconds;
-    using time_point = std::chrono::time_point<clock>;
-    static constexpr bool is_steady = true;
+    using rep = std::chrono::nanoseconds::rep;          ///< Signed, 64 bits.
+    using period = std::nano;                           ///< Ticks are nanoseconds.
+    using duration = std::chrono::nanoseconds;          ///< Every other one converts to it.
+    using time_point = std::chrono::time_point<clock>;  ///< Of one transport only.
+    static constexpr bool is_steady = true;             ///< It never goes back.
 };
 
+/// A moment, by the clock of one transport; those of two do not compare.
 using time_point = clock::time_point;
+/// A length of time in nanoseconds; every `std::chrono` duration that is exact in them converts.
 using duration = clock::duration;
 
 /// A deadline that never comes.

@@ -19,8 +19,8 @@ namespace coati {
 
 /// A server as it was configured: a name or a literal address, and its client port.
 struct server_address {
-    std::string host;
-    std::uint16_t port = 2181;
+    std::string host;           ///< A name, or a literal address; of IPv6 without brackets.
+    std::uint16_t port = 2181;  ///< Where it listens for clients.
 
     friend bool operator==(const server_address&, const server_address&) = default;
 };
@@ -29,6 +29,7 @@ struct server_address {
 class session_credentials {
 public:
     session_credentials() = default;
+    /// Of a session whose last zxid is not known: any server will do.
     session_credentials(std::int64_t session_id, std::string session_password)
         : id(session_id), password(std::move(session_password))
     {
@@ -50,6 +51,7 @@ public:
     /// `explain_config_error` says what and where), invalid_path for the chroot.
     static result<config> parse(std::string connection_string);
 
+    /// Servers of one ensemble, one at least.
     std::vector<server_address> servers;
     /// Prefix of every path, "" for none. The znode is not created.
     std::string chroot;

@@ -11,14 +11,16 @@
 
 namespace coati {
 
+/// How a znode lives, and whether the server numbers it.
 enum class create_mode : std::int32_t {
-    persistent = 0,
+    persistent = 0,             ///< Until somebody removes it.
     ephemeral = 1,              ///< Deleted by the server when the session ends.
     persistent_sequential = 2,  ///< The server appends a counter of the parent: ten digits.
-    ephemeral_sequential = 3,
-    container = 4,  ///< Deleted by the server some time after its last child is.
+    ephemeral_sequential = 3,   ///< Both of them.
+    container = 4,              ///< Deleted by the server some time after its last child is.
 };
 
+/// Whether the server appends a number to the name.
 constexpr bool is_sequential(create_mode mode) noexcept
 {
     return mode == create_mode::persistent_sequential || mode == create_mode::ephemeral_sequential;

@@ -18,29 +18,33 @@ namespace coati {
 class peer_address {
 public:
     peer_address() = default;
+    /// One address with both ports.
     peer_address(std::string name, std::uint16_t quorum, std::uint16_t election)
         : host(std::move(name)), quorum_port(quorum), election_port(election)
     {
     }
 
-    std::string host;  ///< A name or an address; of IPv6 without brackets.
-    std::uint16_t quorum_port = 0;
-    std::uint16_t election_port = 0;
+    std::string host;                 ///< A name or an address; of IPv6 without brackets.
+    std::uint16_t quorum_port = 0;    ///< Where followers reach it while it leads.
+    std::uint16_t election_port = 0;  ///< Where leaders are elected.
 
     friend bool operator==(const peer_address&, const peer_address&) = default;
 };
 
+/// What a server of an ensemble does.
 enum class server_role : std::uint8_t {
     participant,  ///< Votes.
     observer,     ///< Follows without a vote.
 };
 
+/// "participant", "observer": as the configuration writes it.
 std::string_view name(server_role role) noexcept;
 
 /// One server of an ensemble: `server.1=zk1:2888:3888:participant;0.0.0.0:2181`.
 class ensemble_member {
 public:
     ensemble_member() = default;
+    /// A server with one peer address. Without a port for clients it keeps that of its own zoo.cfg.
     ensemble_member(std::int64_t server_id, peer_address where,
                     server_role what = server_role::participant,
                     std::optional<std::uint16_t> client_port_number = {}, std::string client = {})
@@ -54,11 +58,11 @@ public:
     /// As a line of the configuration.
     std::string to_string() const;
 
-    std::int64_t id = 0;
-    std::vector<peer_address> peers;  ///< Never empty once parsed.
-    server_role role = server_role::participant;
-    std::string client_host;                   ///< Empty: every address of the server.
-    std::optional<std::uint16_t> client_port;  ///< Empty: given by the server's own zoo.cfg.
+    std::int64_t id = 0;                          ///< The server's own number, its `myid`.
+    std::vector<peer_address> peers;              ///< Never empty once parsed.
+    server_role role = server_role::participant;  ///< A voter, unless it says otherwise.
+    std::string client_host;                      ///< Empty: every address of the server.
+    std::optional<std::uint16_t> client_port;     ///< Empty: given by the server's own zoo.cfg.
 
     friend bool operator==(const ensemble_member&, const ensemble_member&) = default;
 };
@@ -102,6 +106,7 @@ public:
         return all;
     }
 
+    /// Whether it replaces the whole configuration.
     bool is_whole() const noexcept { return is_whole_; }
     /// True: it asks for nothing, or for a server without an address.
     bool is_malformed() const noexcept;
@@ -109,6 +114,7 @@ public:
     std::string members() const;
     /// The ids that leave, as the request has them.
     std::string leaving() const;
+    /// The version that the configuration has to have; empty: any.
     std::optional<std::int64_t> expected_version() const noexcept { return version_; }
 
 private:

@@ -103,6 +103,7 @@ std::string_view name(errc code) noexcept;
 /// Lower case, what happened and what to do about it.
 std::string_view describe(errc code) noexcept;
 
+/// The name as written here ("session_over").
 std::string_view name(disposition d) noexcept;
 
 /// Every code there is, in the order of the table.

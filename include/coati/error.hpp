@@ -23,11 +23,13 @@ enum class fate : std::uint8_t {
     applied,        ///< Found out later: it did happen.
 };
 
+/// The name as written here ("maybe_applied").
 std::string_view name(fate f) noexcept;
 
 /// The category of `errc` in Boost.System error codes; its name is "coati".
 const boost::system::error_category& error_category() noexcept;
 
+/// For Boost.System: an `errc` becomes an error code by itself.
 inline boost::system::error_code make_error_code(errc e) noexcept
 {
     return {static_cast<int>(e), error_category()};
@@ -36,17 +38,21 @@ inline boost::system::error_code make_error_code(errc e) noexcept
 /// 24 bytes, trivially copyable. `switch (e.code())` works.
 class error {
 public:
+    /// A code alone is an answer: nothing has changed.
     constexpr error(errc code, coati::fate what = coati::fate::not_applied) noexcept  // NOLINT
         : code_(code), fate_(what)
     {
     }
+    /// With the system's code behind it.
     error(errc code, coati::fate what, const boost::system::error_code& cause) noexcept
         : code_(code), fate_(what), cause_value_(cause.value()),
           cause_category_(cause ? &cause.category() : nullptr)
     {
     }
 
+    /// What happened.
     constexpr errc code() const noexcept { return code_; }
+    /// What became of the request.
     constexpr coati::fate fate() const noexcept { return fate_; }
     /// In a failed multi the index of the op that failed, or that is not worth sending; -1
     /// elsewhere.
@@ -60,18 +66,23 @@ public:
         return {cause_value_, *cause_category_};
     }
 
+    /// What has to be done about it.
     coati::disposition disposition() const noexcept { return classify(code_); }
     /// The three disjoint questions about an error; exactly one is true of each code.
     bool retryable() const noexcept { return disposition() == coati::disposition::connection_loss; }
+    /// The session is over, and what belonged to it with it.
     bool session_lost() const noexcept { return disposition() == coati::disposition::session_over; }
+    /// The caller's own result; the session is untouched.
     bool is_answer() const noexcept { return disposition() == coati::disposition::answer; }
 
+    /// The same error with another fate.
     constexpr error with_fate(coati::fate what) const noexcept
     {
         error copy = *this;
         copy.fate_ = what;
         return copy;
     }
+    /// The same error with another index.
     constexpr error with_op_index(int index) const noexcept
     {
         error copy = *this;
@@ -82,10 +93,12 @@ public:
     /// One line for a log: name, text, fate, cause. Never contains data or credentials.
     std::string message() const;
 
+    /// The code alone; fate and cause are lost.
     operator boost::system::error_code() const noexcept
     {
         return make_error_code(code_);
-    }                                                                             // NOLINT
+    }  // NOLINT
+    /// The code alone; fate and cause are lost.
     operator std::error_code() const noexcept { return make_error_code(code_); }  // NOLINT
 
     friend constexpr bool operator==(const error& a, errc b) noexcept { return a.code_ == b; }
@@ -107,9 +120,11 @@ static_assert(sizeof(error) <= 24 && std::is_trivially_copyable_v<error>);
 /// What `result<T>::value()` throws.
 class exception : public boost::system::system_error {
 public:
+    /// Its `code()` is that of the error.
     explicit exception(const coati::error& e) : system_error(make_error_code(e.code())), error_(e)
     {
     }
+    /// The whole error, with its fate and cause.
     const coati::error& error() const noexcept { return error_; }
 
 private:
@@ -118,7 +133,9 @@ private:
 
 }  // namespace coati
 
+/// @cond
 template <>
 struct boost::system::is_error_code_enum<coati::errc> : std::true_type {};
 template <>
 struct std::is_error_code_enum<coati::errc> : std::true_type {};
+/// @endcond

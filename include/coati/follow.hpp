@@ -22,7 +22,7 @@ public:
     /// False: there is no such znode; data and stat are empty.
     bool exists() const noexcept { return stat.has_value(); }
 
-    std::string data;
+    std::string data;      ///< The bytes; empty where there is no znode.
     bool is_null = false;  ///< The znode has no data at all, which is not empty data.
     /// Versions that were skipped show in it: `version` and `mzxid` jump, and a `czxid` that is
     /// another one says that the znode was removed and created again meanwhile.
@@ -40,8 +40,11 @@ public:
 /// be destroyed on any thread.
 class value_stream {
 public:
+    /// For `follow`.
     explicit value_stream(std::shared_ptr<detail::follow_state> state) : state_(std::move(state)) {}
+    /// The other one is not to be read any more.
     value_stream(value_stream&&) noexcept = default;
+    /// Ends what was followed here.
     value_stream& operator=(value_stream&& other) noexcept;
     ~value_stream();
 

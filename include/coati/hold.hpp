@@ -24,6 +24,7 @@ namespace coati {
 /// How a held session and its application ended.
 template <class T>
 struct held {
+    /// A result, or an exception that left the application.
     using app_end = std::variant<result<T>, std::exception_ptr>;
 
     result<void> session;  ///< What `run` completed with: success after an orderly close.

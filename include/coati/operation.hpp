@@ -48,16 +48,20 @@ public:
 template <class T>
 class [[nodiscard]] operation {
 public:
+    /// T of the result.
     using value_type = T;
 
+    /// For the library itself.
     explicit operation(detail::operation_state<T>&& state) : state_(std::move(state)) {}
 
+    /// Sends it with another token than `co_await`; gives what that token gives.
     template <token_for<T> Token>
     auto operator()(Token&& token) &&
     {
         return boost::asio::async_initiate<Token, void(result<T>)>(detail::initiate<T>{}, token,
                                                                    std::move(state_));
     }
+    /// The same, and it can be sent again.
     template <token_for<T> Token>
     auto operator()(Token&& token) const&
     {

@@ -22,13 +22,16 @@ namespace coati {
 template <class T>
 class result;
 
+/// Whether T is a coati::result.
 template <class T>
 inline constexpr bool is_result = false;
+/// It is.
 template <class T>
 inline constexpr bool is_result<result<T>> = true;
 
 /// `value()` of a failure throws coati::exception; `error()` of a success asserts.
 struct value_policy : boost::outcome_v2::policy::base {
+    /// Throws coati::exception unless there is a value.
     template <class Impl>
     static constexpr void wide_value_check(Impl&& self)
     {
@@ -36,11 +39,13 @@ struct value_policy : boost::outcome_v2::policy::base {
             throw exception(base::_error(self));
         }
     }
+    /// Asserts that there is an error.
     template <class Impl>
     static constexpr void wide_error_check([[maybe_unused]] Impl&& self)
     {
         assert(base::_has_error(self));
     }
+    /// Results hold no exceptions.
     template <class Impl>
     static constexpr void wide_exception_check(Impl&&)
     {
@@ -56,13 +61,16 @@ class [[nodiscard]] result : public boost::outcome_v2::basic_result<T, error, va
                   "a result needs a value type that cannot be mistaken for an error");
 
 public:
+    /// What a success holds.
     using value_type = T;
     using base::base;
 
     /// Asio's placeholder: holds errc::no_result, is never a success, is never delivered.
     explicit result() noexcept : base(coati::error(errc::no_result)) {}
+    /// A failure that is an answer, of fate not_applied.
     result(errc code) noexcept : base(coati::error(code)) {}  // NOLINT: co_return errc::no_node;
 
+    /// Of the value; a failure asserts, here and below.
     template <class U = T>
         requires(!std::is_void_v<U>)
     U* operator->()
@@ -70,6 +78,7 @@ public:
         assert(this->has_value());
         return &this->assume_value();
     }
+    /// Of the value.
     template <class U = T>
         requires(!std::is_void_v<U>)
     const U* operator->() const
@@ -77,6 +86,7 @@ public:
         assert(this->has_value());
         return &this->assume_value();
     }
+    /// The value.
     template <class U = T>
         requires(!std::is_void_v<U>)
     U& operator*() &
@@ -84,6 +94,7 @@ public:
         assert(this->has_value());
         return this->assume_value();
     }
+    /// The value.
     template <class U = T>
         requires(!std::is_void_v<U>)
     const U& operator*() const&
@@ -91,6 +102,7 @@ public:
         assert(this->has_value());
         return this->assume_value();
     }
+    /// The value, to be taken.
     template <class U = T>
         requires(!std::is_void_v<U>)
     U&& operator*() &&

@@ -15,20 +15,22 @@ namespace coati {
 /// How far an attempt to reach a server came.
 enum class attempt_step : std::uint8_t { resolve, connect, handshake, authenticate };
 
+/// The name as written here ("handshake").
 std::string_view name(attempt_step step) noexcept;
 
 /// The last attempt at one server, for logs and for the user who asks why nothing works.
 class attempt {
 public:
+    /// For the library itself.
     attempt(server_address which, attempt_step how_far, coati::error what, std::string words)
         : server(std::move(which)), step(how_far), error(what), text(std::move(words))
     {
     }
 
-    server_address server;
-    attempt_step step;
-    coati::error error;
-    std::string text;  ///< One line: which address, what happened.
+    server_address server;  ///< As it was configured.
+    attempt_step step;      ///< What it was doing when it ended.
+    coati::error error;     ///< How it ended.
+    std::string text;       ///< One line: which address, what happened.
 };
 
 /// A session as the server granted it.

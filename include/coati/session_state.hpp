@@ -128,6 +128,7 @@ constexpr bool is_legal_transition(session_state from, session_state to) noexcep
 /// One step, as an observer sees it.
 class state_change {
 public:
+    /// A step to this state.
     constexpr explicit state_change(session_state to, std::int64_t id = 0,
                                     std::uint64_t dropped = 0) noexcept
         : state(to), session_id(id), merged(dropped)

@@ -52,6 +52,7 @@ struct stat {
 
     friend bool operator==(const stat&, const stat&) = default;
 
+    /// The order on the wire; for the library itself.
     using wire_fields =
         wire::fields<&stat::czxid, &stat::mzxid, &stat::ctime, &stat::mtime, &stat::version,
                      &stat::cversion, &stat::aversion, &stat::ephemeral_owner, &stat::data_length,

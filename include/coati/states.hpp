@@ -18,11 +18,14 @@ class state_observer;
 /// gone.
 class state_stream {
 public:
+    /// For `client::states`.
     explicit state_stream(std::shared_ptr<detail::state_observer> observer)
         : observer_(std::move(observer))
     {
     }
+    /// The other one is not to be read any more.
     state_stream(state_stream&&) noexcept = default;
+    /// Ends what was observed here.
     state_stream& operator=(state_stream&& other) noexcept;
     ~state_stream();
 

@@ -19,13 +19,14 @@ namespace coati {
 class back_off {
 public:
     back_off() = default;
+    /// With other bounds.
     back_off(std::chrono::milliseconds first_bound, std::chrono::milliseconds longest_bound)
         : first(first_bound), longest(longest_bound)
     {
     }
 
-    std::chrono::milliseconds first{100};
-    std::chrono::milliseconds longest{10'000};
+    std::chrono::milliseconds first{100};       ///< The bound of the first wait.
+    std::chrono::milliseconds longest{10'000};  ///< The bound of all after enough short sessions.
 
     /// The delay before session number `again` (from 1) of a row of short ones.
     duration delay(std::size_t again, std::uint64_t random) const noexcept;

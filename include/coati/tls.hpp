@@ -53,6 +53,7 @@ public:
     /// Instead of the configured host: the name to send (SNI) and to find in the certificate.
     std::string server_name;
 
+    /// An older version ends the attempt.
     tls_version min_version = tls_version::v1_2;
     /// Ciphers for TLS 1.2 in OpenSSL's form. Empty: OpenSSL's defaults.
     std::string cipher_list;

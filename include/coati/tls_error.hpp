@@ -31,6 +31,7 @@ enum class tls_errc : int {
 /// The category of `tls_errc`; its name is "coati.tls".
 const boost::system::error_category& tls_category() noexcept;
 
+/// For Boost.System: a `tls_errc` becomes an error code by itself.
 inline boost::system::error_code make_error_code(tls_errc e) noexcept
 {
     return {static_cast<int>(e), tls_category()};
@@ -38,5 +39,7 @@ inline boost::system::error_code make_error_code(tls_errc e) noexcept
 
 }  // namespace coati
 
+/// @cond
 template <>
 struct boost::system::is_error_code_enum<coati::tls_errc> : std::true_type {};
+/// @endcond

@@ -31,6 +31,7 @@
 
 namespace coati {
 
+/// What an asynchronous function of this file completes: `void(error_code, T...)`.
 template <class... T>
 using transport_handler =
     boost::asio::any_completion_handler<void(boost::system::error_code, T...)>;
@@ -38,14 +39,15 @@ using transport_handler =
 /// An address to connect to. Our own type: a simulated world has no sockets.
 struct endpoint {
     endpoint() = default;
+    /// An address, and the name it was resolved from if there was one.
     endpoint(std::string numeric_address, std::uint16_t which_port, std::string name = {})
         : address(std::move(numeric_address)), port(which_port), host(std::move(name))
     {
     }
 
-    std::string address;  ///< Numeric: "127.0.0.1", "::1", without brackets.
-    std::uint16_t port = 0;
-    std::string host;  ///< The name it was resolved from, for TLS and for messages.
+    std::string address;     ///< Numeric: "127.0.0.1", "::1", without brackets.
+    std::uint16_t port = 0;  ///< Of TCP.
+    std::string host;        ///< The name it was resolved from, for TLS and for messages.
 
     friend bool operator==(const endpoint&, const endpoint&) = default;
 };
@@ -73,13 +75,17 @@ class transport {
 public:
     virtual ~transport() = default;
 
+    /// The time by this transport's clock.
     virtual time_point now() const = 0;
+    /// 64 random bits.
     virtual std::uint64_t random() = 0;
+    /// Completes at `when`, at once if that is over.
     virtual void sleep_until(time_point when, transport_handler<> handler) = 0;
 
     /// All addresses of a name. A literal address comes back at once, without a resolver.
     virtual void resolve(std::string host, std::uint16_t port,
                          transport_handler<std::vector<endpoint>> handler) = 0;
+    /// Completes with a connection that is ready for bytes, or the reason why there is none.
     virtual void connect(endpoint to, transport_handler<std::unique_ptr<stream>> handler) = 0;
 
     /// What is known of the last failed `connect` to this address beyond its error code, for the
@@ -91,7 +97,9 @@ public:
 class listener {
 public:
     virtual ~listener() = default;
+    /// Where it listens, with the port that was picked.
     virtual endpoint local() const = 0;
+    /// Completes with the next connection.
     virtual void accept(transport_handler<std::unique_ptr<stream>> handler) = 0;
 };
 

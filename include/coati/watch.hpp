@@ -22,8 +22,11 @@ class watch_state;
 class watch {
 public:
     watch() = default;
+    /// For the operations that set watches.
     explicit watch(std::shared_ptr<detail::watch_state> state) : state_(std::move(state)) {}
+    /// The other one holds nothing then: `end()` of it is watch_ended.
     watch(watch&& other) noexcept = default;
+    /// Unregisters what was here.
     watch& operator=(watch&& other) noexcept;
     ~watch();
 

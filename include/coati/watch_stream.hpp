@@ -44,8 +44,11 @@ struct stream_options {
 class watch_stream {
 public:
     watch_stream() = default;
+    /// For `client::watch`.
     explicit watch_stream(std::shared_ptr<detail::stream_state> state) : state_(std::move(state)) {}
+    /// The other one holds nothing then.
     watch_stream(watch_stream&& other) noexcept = default;
+    /// Unregisters what was here.
     watch_stream& operator=(watch_stream&& other) noexcept;
     ~watch_stream();
 
@@ -58,8 +61,9 @@ public:
 
     /// The watched path, relative to the chroot of the handle that made the stream.
     const std::string& path() const noexcept;
+    /// What it covers.
     watch_mode mode() const noexcept;
-    /// Events that wait to be read.
+    /// Events that wait to be read; a gap is not counted.
     std::size_t unread() const noexcept;
     /// How the session ended; nothing while it lives, watch_ended for a stream that holds nothing.
     std::optional<error> end() const;
@@ -74,13 +78,14 @@ public:
     /// Names the five kinds of watches.
     enum class watch_type : std::uint8_t { data, exist, child, persistent, recursive };
 
+    /// For `client::live_watches`.
     live_watch(std::string where, watch_type what, std::size_t count)
         : path(std::move(where)), type(what), watchers(count)
     {
     }
 
-    std::string path;  ///< Relative to the handle's chroot.
-    watch_type type;
+    std::string path;      ///< Relative to the handle's chroot.
+    watch_type type;       ///< Which of the five kinds.
     std::size_t watchers;  ///< So many watches of ours are this one on the server.
 
     friend bool operator==(const live_watch&, const live_watch&) = default;

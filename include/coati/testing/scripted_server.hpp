@@ -29,7 +29,9 @@ class server_core;
 
 /// What differs between ensembles.
 struct ensemble_options {
+    /// What clients ask for is raised to this.
     std::chrono::milliseconds min_session_timeout{4'000};
+    /// And lowered to this.
     std::chrono::milliseconds max_session_timeout{40'000};
     /// As `srvr` says it. An operation of a later release is answered by unimplemented (-6) and the
     /// end of the connection. Below 3.9: events carry zxid -1, create2 inside a multi answers as
@@ -44,21 +46,23 @@ struct ensemble_options {
     /// Without a quorum servers take sessions of clients that allow it, for reading; they last
     /// until there is a quorum again. Without: nobody is served then.
     bool read_only_mode = false;
+    /// Of the first session; the others count up from it.
     std::int64_t first_session_id = 0x100000000000001;
 };
 
 /// A session as the ensemble sees it.
 struct session_info {
-    std::int64_t id = 0;
-    std::string password;
-    std::chrono::milliseconds timeout{};
-    time_point expires;  ///< If nothing is received before.
+    std::int64_t id = 0;                  ///< As the client was told.
+    std::string password;                 ///< 16 bytes.
+    std::chrono::milliseconds timeout{};  ///< As it was granted.
+    time_point expires;                   ///< If nothing is received before.
 };
 
 /// What its servers have in common: sessions, the tree, zxids. Replication takes no time here.
 /// Everything runs on one thread (`ex` is serial); the streams and the transport may be anyone's.
 class scripted_ensemble {
 public:
+    /// In any world: `time` tells the time, and everything runs on `ex`.
     scripted_ensemble(std::shared_ptr<transport> time, boost::asio::any_io_executor ex,
                       ensemble_options options = {});
     /// In a simulated world: its transport and its context.
@@ -70,11 +74,13 @@ public:
     /// Ends the session as its deadline would: ephemerals go, watches fire, its connection is
     /// closed.
     void expire(std::int64_t session_id);
+    /// Every session that has not ended.
     std::vector<session_info> sessions() const;
     /// Without a quorum servers accept, and hang up on the first bytes (but see read_only_mode);
     /// sessions do not age. Every change of this cuts all connections, as an election does.
     void has_quorum(bool yes);
 
+    /// That of the last write.
     std::int64_t zxid() const;
     /// As a restored back-up would have it: clients that have seen more are turned away.
     void set_zxid(std::int64_t zxid);
@@ -83,8 +89,11 @@ public:
     void put(std::string_view path, std::string_view data);
     /// Somebody else's delete. False where there is none, or it has children.
     bool remove(std::string_view path);
+    /// The data of a znode; nothing where there is none.
     std::optional<std::string> data(std::string_view path) const;
+    /// Whether there is such a znode.
     bool exists(std::string_view path) const;
+    /// Names of the children, sorted.
     std::vector<std::string> children(std::string_view path) const;
     /// 0 for a znode that is not ephemeral, or is not there.
     std::int64_t ephemeral_owner(std::string_view path) const;
@@ -96,9 +105,10 @@ private:
 
 /// One frame on its way, for `scripted_server::on_frame`.
 struct frame_view {
+    /// From the client, or to it.
     enum class way : std::uint8_t { request, reply };
 
-    way direction = way::request;
+    way direction = way::request;  ///< Events are replies.
     std::uint64_t connection = 0;  ///< Of this server, from 1.
     bool handshake = false;        ///< ConnectRequest or ConnectResponse: no xid and no op.
     std::int32_t xid = 0;          ///< -1: an event.
@@ -111,6 +121,7 @@ struct frame_view {
 /// What becomes of a frame. Frames behind one that waits wait too: TCP keeps order.
 class verdict {
 public:
+    /// What the functions below give, one each.
     enum class kind : std::uint8_t { pass, drop, withhold, delay, replace, close };
 
     /// As if there were no script.
@@ -119,6 +130,7 @@ public:
     static verdict drop() { return verdict(kind::drop); }
     /// Waits for `release()`.
     static verdict withhold() { return verdict(kind::withhold); }
+    /// Waits for so long.
     static verdict delay(duration by);
     /// These bytes go out in place of a reply, as they are (a frame has its length prefix), or are
     /// the payload in place of a request's.
@@ -128,10 +140,10 @@ public:
     /// The connection is closed in place of the frame.
     static verdict close() { return verdict(kind::close); }
 
-    kind what = kind::pass;
-    duration by{};
-    std::string bytes;
-    bool then_close = false;
+    kind what = kind::pass;   ///< What becomes of the frame.
+    duration by{};            ///< Of a delay.
+    std::string bytes;        ///< Of a replacement.
+    bool then_close = false;  ///< The connection is closed behind the replacement.
 
 private:
     explicit verdict(kind k) : what(k) {}
@@ -139,13 +151,13 @@ private:
 
 /// A request that was received, for assertions.
 struct request_record {
-    time_point at;
-    std::uint64_t connection = 0;
-    std::int64_t session_id = 0;
-    std::int32_t xid = 0;
+    time_point at;                 ///< When it was received.
+    std::uint64_t connection = 0;  ///< Of this server, from 1.
+    std::int64_t session_id = 0;   ///< 0 before the handshake is done.
+    std::int32_t xid = 0;          ///< The client's number of it.
     /// `create_session` stands for a ConnectRequest.
     wire::op_code op = wire::op_code::notification;
-    std::string path;
+    std::string path;  ///< Empty where a request has none.
     /// lastZxidSeen of a ConnectRequest, relativeZxid of a setWatches, else 0.
     std::int64_t zxid = 0;
     std::size_t size = 0;  ///< Of the payload.
@@ -157,6 +169,7 @@ public:
     /// How it listens, also again after `restart`: the argument is where.
     using listen_function = std::function<std::unique_ptr<listener>(const endpoint&)>;
 
+    /// Listens at once, by `listen(at)`.
     scripted_server(scripted_ensemble& ensemble, const endpoint& at, listen_function listen);
     /// In a simulated world.
     scripted_server(scripted_ensemble& ensemble, world& in, const endpoint& at);
@@ -164,6 +177,7 @@ public:
     scripted_server(const scripted_server&) = delete;
     scripted_server& operator=(const scripted_server&) = delete;
 
+    /// Where it listens.
     endpoint local() const;
 
     /// The process dies: nobody listens, all its connections are closed. Sessions live on.
@@ -172,8 +186,10 @@ public:
     void restart();
     /// Stands still, as after SIGSTOP: accepts, reads and writes nothing, until `resume`.
     void pause();
+    /// Goes on with what has come meanwhile.
     void resume();
 
+    /// Says what becomes of a frame. The view is valid during the call.
     using frame_hook = std::function<verdict(const frame_view&)>;
     /// Is asked for every frame, in both directions, in order.
     void on_frame(frame_hook hook);
@@ -189,8 +205,11 @@ public:
     /// Ends the session of the whole ensemble: see scripted_ensemble::expire.
     void expire(std::int64_t session_id);
 
+    /// Every request since `clear_log`, in the order of receipt.
     const std::vector<request_record>& log() const;
+    /// Forgets them.
     void clear_log();
+    /// Live ones.
     std::size_t connections() const;
     /// Watches set by live connections, over all kinds.
     std::size_t watches() const;

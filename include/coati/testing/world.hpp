@@ -53,12 +53,16 @@ public:
     world(const world&) = delete;
     world& operator=(const world&) = delete;
 
+    /// The context that everything runs in. Do not run it yourself.
     boost::asio::io_context& context() noexcept;
+    /// Its executor, which is serial.
     boost::asio::any_io_executor get_executor() noexcept;
     /// As many as you like: they all lead into this world.
     std::shared_ptr<transport> make_transport();
 
+    /// Virtual time; it stands still but for the functions below.
     time_point now() const noexcept;
+    /// 64 bits of the seed's sequence.
     std::uint64_t random() noexcept;
 
     // --- time ------------------------------------------------------------------------------------
@@ -80,6 +84,7 @@ public:
 
     // --- servers and names -----------------------------------------------------------------------
 
+    /// Is given the server's side of a connection.
     using acceptor = std::function<void(std::unique_ptr<stream>)>;
     /// Every new connection to `at` is handed to `accept`. Port 0 picks one.
     endpoint listen(endpoint at, acceptor accept);
@@ -123,6 +128,7 @@ public:
     /// The connection is gone now: what is under way is lost, each side reads what has arrived,
     /// then EOF, and its writes fail (broken_pipe).
     void cut(std::uint64_t connection_id);
+    /// The same of every live connection.
     void cut_all();
     /// As `cut`, but what has arrived is lost as well and reads fail with connection_reset.
     void reset(std::uint64_t connection_id);
@@ -130,6 +136,7 @@ public:
     void half_close(std::uint64_t connection_id, direction which);
     /// Bytes of this direction stop arriving (they are kept), until `unstall`.
     void stall(std::uint64_t connection_id, direction which);
+    /// What was kept arrives now.
     void unstall(std::uint64_t connection_id, direction which);
     /// The write that brings the bytes of this direction, counted from now, to `n` completes with
     /// connection_reset and the count of its own bytes up to there (all of them, if it ends there).
