@@ -103,6 +103,22 @@ operation<T> compose(const client& zk, errc refused, typename composition<T>::bo
     return operation<T>(std::move(state));
 }
 
+/// A body that may be cancelled between two steps while a write of an earlier one is in doubt,
+/// which it says by the flag: the cancellation has that fate then.
+template <class T>
+asio::awaitable<result<T>> telling_doubt(std::shared_ptr<const bool> in_doubt,
+                                         asio::awaitable<result<T>> body)
+{
+    try {
+        co_return co_await std::move(body);
+    } catch (const boost::system::system_error& failed) {
+        if (failed.code() != asio::error::operation_aborted || !*in_doubt) {
+            throw;
+        }
+    }
+    co_return error(errc::cancelled, fate::maybe_applied);
+}
+
 /// All of them at once, sent in their order; joined.
 template <class T>
 asio::awaitable<std::vector<result<T>>> together(std::vector<operation<T>> all)

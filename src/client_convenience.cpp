@@ -12,6 +12,7 @@ namespace coati {
 namespace {
 
 using detail::compose;
+using detail::telling_doubt;
 using detail::asio::awaitable;
 
 // --- with parents
@@ -141,22 +142,89 @@ awaitable<result<void>> until_gone(client zk, std::string path)
 
 // --- compare and set
 
-awaitable<result<stat>> compare_and_set(client zk, std::string path, detail::update_function change)
+/// A write whose answer was lost: what it was to change, and into what.
+class write_in_doubt {
+public:
+    write_in_doubt(get_result at, coati::data bytes, error how)
+        : before(std::move(at)), wanted(std::move(bytes)), why(how)
+    {
+    }
+
+    get_result before;
+    coati::data wanted;
+    error why;
+};
+
+/// What a read says about such a write.
+enum class trace : std::uint8_t {
+    none,     ///< Nobody has written: it may still be on its way. The same write again is safe:
+              ///< both expect the same version, so one of them at most is applied.
+    others,   ///< Somebody else's write took the version that it expects: it never will be applied.
+    ours,     ///< It was applied.
+    unclear,  ///< Others write here as well, and nothing tells whether ours was among them.
+};
+
+trace trace_of(const write_in_doubt& lost, const get_result& now, update_options how)
 {
+    const bool is_same_znode = now.stat.czxid == lost.before.stat.czxid;
+    const auto writes = static_cast<std::uint32_t>(now.stat.version) -
+                        static_cast<std::uint32_t>(lost.before.stat.version);
+    if (!is_same_znode || writes > 1) {
+        return trace::unclear;
+    }
+    if (writes == 0) {
+        return trace::none;
+    }
+    if (now.data != lost.wanted.bytes() || now.is_null != lost.wanted.is_null()) {
+        return trace::others;
+    }
+    return how.unique ? trace::ours : trace::unclear;
+}
+
+bool is_in_doubt(const error& e) noexcept
+{
+    return e == errc::connection_loss && e.fate() == fate::maybe_applied;
+}
+
+awaitable<result<stat>> compare_and_set(client zk, std::string path, detail::update_function change,
+                                        update_options how, std::shared_ptr<bool> in_doubt)
+{
+    std::optional<write_in_doubt> lost;
     for (;;) {
+        *in_doubt = lost.has_value();
         auto read = zk.get(path);
-        const result<get_result> now = co_await std::move(read);
+        result<get_result> now = co_await std::move(read);
         if (!now) {
-            co_return now.error();
+            co_return !lost                       ? now.error()
+            : now.error().code() == errc::no_node ? lost->why
+                                                  : now.error().with_fate(fate::maybe_applied);
         }
-        const std::optional<data> wanted = change(now->data);
+        if (lost) {
+            const trace seen = trace_of(*lost, *now, how);
+            if (seen == trace::ours) {
+                co_return now->stat;
+            }
+            if (seen == trace::unclear) {
+                co_return lost->why;
+            }
+            if (seen == trace::others) {
+                lost.reset();
+                *in_doubt = false;
+            }
+        }
+        std::optional<coati::data> wanted = lost ? lost->wanted : change(now->data);
         if (!wanted) {
             co_return now->stat;
         }
         auto write = zk.set(path, *wanted, now->stat.version);
         result<stat> written = co_await std::move(write);
-        if (written || written.error() != errc::bad_version) {
+        if (written) {
             co_return written;
+        }
+        if (is_in_doubt(written.error())) {
+            lost.emplace(std::move(*now), std::move(*wanted), written.error());
+        } else if (written.error() != errc::bad_version) {
+            co_return lost ? written.error().with_fate(fate::maybe_applied) : written.error();
         }
     }
 }
@@ -204,10 +272,12 @@ operation<void> wait_until_gone(const client& zk, std::string path)
                          [path](const client& through) { return until_gone(through, path); });
 }
 
-operation<stat> detail::update_by(const client& zk, std::string path, update_function change)
+operation<stat> detail::update_by(const client& zk, std::string path, update_function change,
+                                  update_options how)
 {
-    return compose<stat>(zk, errc{0}, [path, change](const client& through) {
-        return compare_and_set(through, path, change);
+    return compose<stat>(zk, errc{0}, [path, change, how](const client& through) {
+        auto in_doubt = std::make_shared<bool>(false);
+        return telling_doubt(in_doubt, compare_and_set(through, path, change, how, in_doubt));
     });
 }
 

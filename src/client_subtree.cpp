@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <deque>
 #include <iterator>
+#include <set>
 
 namespace coati {
 
 namespace {
 
 using detail::compose;
+using detail::telling_doubt;
 using detail::together;
 using detail::asio::awaitable;
 
@@ -154,10 +156,56 @@ awaitable<result<std::vector<std::string>>> list_subtree(client zk, std::string 
     }
 }
 
-/// The last of `paths` as multis, as many as may be under way, and no larger than one may be.
+/// What a removal knows between its steps.
+class removal {
+public:
+    /// The first listing, or another one: what was in doubt and is not there has been removed.
+    void on_listed(const std::vector<std::string>& paths)
+    {
+        if (!in_doubt.empty()) {
+            const std::set<std::string> there(paths.begin(), paths.end());
+            removed +=
+                std::erase_if(in_doubt, [&](const auto& each) { return !there.contains(each); });
+        }
+        interfered.reset();
+        *is_in_doubt = !in_doubt.empty();
+    }
+    /// A batch was answered, or its answer was lost.
+    void on_batch(const result<multi_results>& done, const std::vector<std::string>& paths)
+    {
+        if (done) {
+            removed += paths.size();
+            for (const std::string& each : paths) {
+                in_doubt.erase(each);
+            }
+        } else if (done.error() == errc::connection_loss &&
+                   done.error().fate() == fate::maybe_applied) {
+            in_doubt.insert(paths.begin(), paths.end());
+            interfered = done.error().with_op_index(-1);
+        } else if (done.error() == errc::not_empty || done.error() == errc::no_node) {
+            interfered = done.error();  // somebody else was here since the listing
+        } else if (!failed) {
+            failed = done.error().with_op_index(-1);
+        }
+        *is_in_doubt = !in_doubt.empty();
+    }
+    error told(const error& why) const
+    {
+        return in_doubt.empty() ? why : why.with_fate(fate::maybe_applied);
+    }
+
+    std::size_t removed = 0;
+    std::set<std::string> in_doubt;
+    std::shared_ptr<bool> is_in_doubt = std::make_shared<bool>(false);
+    std::optional<error> interfered;  // look again
+    std::optional<error> failed;
+};
+
+/// The last of `paths` as multis, as many as may be under way, and no larger than one may be; and
+/// of each its paths.
 std::vector<operation<multi_results>> take_batches(const client& zk,
                                                    std::vector<std::string>& paths,
-                                                   std::vector<std::size_t>& sizes,
+                                                   std::vector<std::vector<std::string>>& taken,
                                                    const remove_options& how)
 {
     constexpr std::size_t around = 32;  // what a path has around it in a multi, and some
@@ -165,81 +213,62 @@ std::vector<operation<multi_results>> take_batches(const client& zk,
     std::vector<operation<multi_results>> batches;
     while (!paths.empty() && batches.size() < std::max<std::size_t>(how.in_flight, 1)) {
         std::vector<any_op> ops;
+        std::vector<std::string>& names = taken.emplace_back();
         std::size_t bytes = 0;
         while (!paths.empty() && ops.size() < std::max<std::size_t>(how.batch, 1) &&
                (ops.empty() || bytes < most)) {
             bytes += zk.chroot().size() + paths.back().size() + around;
-            ops.push_back(op::remove(std::move(paths.back())));
+            names.push_back(std::move(paths.back()));
             paths.pop_back();
+            ops.push_back(op::remove(names.back()));
         }
-        sizes.push_back(ops.size());
         batches.push_back(zk.multi(std::move(ops)));
     }
     return batches;
 }
 
-/// Somebody else was here between the listing and the removal: look again.
-bool is_interference(const error& e) noexcept
+/// One pass over what was listed, until something fails or others have changed it.
+awaitable<void> remove_listed(client zk, std::vector<std::string> paths, remove_options how,
+                              std::shared_ptr<removal> state)
 {
-    return e == errc::not_empty || e == errc::no_node;
-}
-
-/// One pass over what was listed: the number of znodes removed so far. `interfered` is what others
-/// have made of it.
-awaitable<result<std::size_t>> remove_listed(client zk, std::vector<std::string> paths,
-                                             remove_options how, std::size_t removed,
-                                             std::shared_ptr<std::optional<error>> interfered)
-{
-    while (!paths.empty() && !*interfered) {
-        std::vector<std::size_t> sizes;
-        auto batches = together(take_batches(zk, paths, sizes, how));
+    while (!paths.empty() && !state->interfered && !state->failed) {
+        std::vector<std::vector<std::string>> taken;
+        auto batches = together(take_batches(zk, paths, taken, how));
         const auto done = co_await std::move(batches);
-        std::optional<error> failed;
         for (std::size_t i = 0; i < done.size(); ++i) {
-            if (done[i]) {
-                removed += sizes[i];
-            } else if (is_interference(done[i].error())) {
-                *interfered = done[i].error();
-            } else if (!failed) {
-                failed = done[i].error().with_op_index(-1);
-            }
+            state->on_batch(done[i], taken[i]);
         }
         if (how.progress) {
-            how.progress(removed);
-        }
-        if (failed) {
-            co_return *failed;
+            how.progress(state->removed);
         }
     }
-    co_return removed;
 }
 
-awaitable<result<std::size_t>> remove_all(client zk, std::string path, remove_options how)
+awaitable<result<std::size_t>> remove_all(client zk, std::string path, remove_options how,
+                                          std::shared_ptr<removal> state)
 {
     constexpr int most_rounds = 100;
-    std::size_t removed = 0;
-    auto interfered = std::make_shared<std::optional<error>>();
     for (int round = 0; round < most_rounds; ++round) {
         auto listing = list_subtree(zk, path, how.in_flight);
         auto listed = co_await std::move(listing);
         if (!listed) {
-            co_return listed.error();
+            co_return state->told(listed.error());
         }
         if (how.keep_root && !listed->empty()) {
             listed->erase(listed->begin());
         }
-        interfered->reset();
-        auto pass = remove_listed(zk, std::move(*listed), how, removed, interfered);
-        const result<std::size_t> done = co_await std::move(pass);
-        if (!done) {
-            co_return done.error();
+        state->on_listed(*listed);
+        auto pass = remove_listed(zk, std::move(*listed), how, state);
+        co_await std::move(pass);
+        if (state->failed) {
+            co_return state->told(*state->failed);
         }
-        removed = *done;
-        if (!*interfered) {
-            co_return removed;
+        if (!state->interfered) {
+            co_return state->removed;
         }
     }
-    co_return error(errc::not_empty);
+    co_return state->told(*state->interfered == errc::connection_loss ? *state->interfered
+                                                                      : error(errc::not_empty));
 }
 
 errc check_removable(const client& zk, const std::string& path)
@@ -257,7 +286,8 @@ errc check_removable(const client& zk, const std::string& path)
 operation<std::size_t> remove_recursively(const client& zk, std::string path, remove_options how)
 {
     return compose<std::size_t>(zk, check_removable(zk, path), [path, how](const client& through) {
-        return remove_all(through, path, how);
+        auto state = std::make_shared<removal>();
+        return telling_doubt(state->is_in_doubt, remove_all(through, path, how, state));
     });
 }
 

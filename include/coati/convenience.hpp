@@ -3,8 +3,9 @@
 // Each is an ordinary operation<T>: co_await, futures and callbacks take it, a cancellation slot
 // and `within` end it, after the request that it is at. It is one thing to its caller and many to
 // the servers: nothing is atomic but what says so. A failure is that of the step that failed and
-// has that step's fate; what earlier steps did stays. None sends a write in doubt again, but for
-// create_protected, which may. The time limit of a handle, `with({.timeout})`, is for the whole.
+// has that step's fate; what earlier steps did stays. A write whose answer was lost is sent again
+// only where it cannot happen twice, as each says. The time limit of a handle,
+// `with({.timeout})`, is for the whole.
 //
 // A callable of the user's runs on the client's executor. What it throws leaves through that, as
 // from a plain callback, and the operation completes with errc::cancelled.
@@ -47,10 +48,20 @@ operation<stat> wait_until_exists(const client& zk, std::string path);
 /// Completes once the znode does not exist, at once if there is none.
 operation<void> wait_until_gone(const client& zk, std::string path);
 
+/// How `update` goes about it.
+struct update_options {
+    /// A promise: nobody else ever writes the very bytes that this update writes to that znode, as
+    /// when they carry a random name or there is one writer only. Then they prove, after a lost
+    /// answer, that they were written. A counter keeps no such promise: two writers may both write
+    /// "6".
+    bool unique = false;
+};
+
 namespace detail {
 
 using update_function = std::function<std::optional<data>(const std::string&)>;
-operation<stat> update_by(const client& zk, std::string path, update_function change);
+operation<stat> update_by(const client& zk, std::string path, update_function change,
+                          update_options how);
 
 }  // namespace detail
 
@@ -58,16 +69,21 @@ operation<stat> update_by(const client& zk, std::string path, update_function ch
 /// new data, or an empty optional to leave them. Gives the stat, of the new data or of those that
 /// were left. `change` may be called several times, always with what is there.
 ///
-/// Notable errors: no_node, no_auth; connection_loss with maybe_applied when the answer to the
-/// write was lost. A znode that is deleted and created again between read and write, and has the
-/// same version by then, is taken for the same.
+/// When the answer to the write is lost, the znode is read again. Unchanged: the same bytes are
+/// sent once more, for the same version, so that they are written once at most. Changed once, into
+/// other bytes: by somebody else, so `change` is called with those. Changed once, into ours:
+/// success if they are `unique`. All else cannot be told: connection_loss with maybe_applied.
+///
+/// Notable errors: no_node, no_auth. A znode that is deleted and created again between read and
+/// write, and has the same version by then, is taken for the same.
 template <class F>
-operation<stat> update(const client& zk, std::string path, F&& change)
+operation<stat> update(const client& zk, std::string path, F&& change, update_options how = {})
 {
     static_assert(detail::is_safe_body<F>,
                   "give this lambda a name first and pass the name: GCC 12.2 destroys a capturing "
                   "temporary inside a co_await expression twice");
-    return detail::update_by(zk, std::move(path), detail::update_function(std::forward<F>(change)));
+    return detail::update_by(zk, std::move(path), detail::update_function(std::forward<F>(change)),
+                             how);
 }
 
 // --- a znode that is found again ---------------------------------------------------------------

@@ -24,8 +24,8 @@ class walked {
 public:
     walked() = default;
 
-    std::string path;  ///< Relative to the handle's chroot.
-    coati::stat stat;
+    std::string path;                ///< Relative to the handle's chroot.
+    coati::stat stat;                ///< Of this znode, when it was listed.
     std::vector<std::string> names;  ///< Of its children, which the walk will come to.
 };
 
@@ -33,8 +33,11 @@ public:
 /// drops it ends it.
 class tree_walk {
 public:
+    /// For `walk`.
     explicit tree_walk(std::shared_ptr<detail::walk_state> state) : state_(std::move(state)) {}
+    /// The other one is not to be read any more.
     tree_walk(tree_walk&&) noexcept = default;
+    /// Ends the walk that was here.
     tree_walk& operator=(tree_walk&&) noexcept = default;
     ~tree_walk();
 
@@ -66,9 +69,8 @@ class remove_options {
 public:
     remove_options() = default;
 
-    /// Znodes in one multi, and multis (or listings) on their way at a time.
-    std::size_t batch = 128;
-    std::size_t in_flight = 4;
+    std::size_t batch = 128;    ///< Znodes in one multi.
+    std::size_t in_flight = 4;  ///< Multis, or listings, on their way at a time.
     /// Keep the znode itself, remove only what is below it.
     bool keep_root = false;
     /// Is told after each round of batches how many znodes are gone so far. On the client's
@@ -80,9 +82,13 @@ public:
 /// removed. Children that appear meanwhile are removed as well, by another round; znodes that
 /// others remove meanwhile are fine. A znode that does not exist is success: zero.
 ///
+/// When the answer to a batch is lost, the subtree is listed again: what is gone was meant to go,
+/// and counts as removed, the rest is sent again. On an old connection a batch can be under way for
+/// a while longer than the operation: do not create the same paths anew right behind a loss.
+///
 /// Notable errors: invalid_argument for the server's root and for "/zookeeper" and below (not
-/// sent); no_auth; not_empty when children appear faster than they can be removed; connection_loss
-/// with maybe_applied when the answer to a batch was lost: what is gone is gone, call it again.
+/// sent); no_auth; not_empty when children appear faster than they can be removed. Every error has
+/// fate maybe_applied when it comes while a batch is in doubt.
 operation<std::size_t> remove_recursively(const client& zk, std::string path,
                                           remove_options how = {});
 
