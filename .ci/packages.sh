@@ -8,7 +8,7 @@ packages=(
     g++ git ninja-build pkg-config ccache python3
     meson:1.3 'libboost1.83-dev|libboost-dev:1.83' catch2:3.3
     libssl-dev openssl libsasl2-dev libsasl2-modules libsasl2-modules-gssapi-mit
-    default-jre-headless zookeeper
+    default-jre-headless zookeeper krb5-kdc krb5-admin-server
 )
 # shellcheck disable=SC2034
 tool_packages=('clang-16|clang' 'libclang-rt-16-dev|libclang-rt-dev' 'clang-tidy-16|clang-tidy'

@@ -33,6 +33,18 @@ std::string printable(std::string_view bytes)
     return text;
 }
 
+/// Whether it is only what we have told it, password included: that is for no log.
+bool repeats(std::string_view said, std::string_view password)
+{
+    constexpr std::size_t piece = 4;
+    for (std::size_t i = 0; i + piece <= password.size(); ++i) {
+        if (said.find(password.substr(i, piece)) != std::string_view::npos) {
+            return true;
+        }
+    }
+    return false;
+}
+
 session_state state_after(errc code) noexcept
 {
     switch (code) {
@@ -162,6 +174,9 @@ asio::awaitable<ending> engine::hold_session()
             const auto state = co_await asio::this_coro::cancellation_state;
             // What our own ending interrupts says nothing about the server.
             const bool is_cut = state.cancelled() != asio::cancellation_type::none;
+            if (repeats({in_.data(), in_end_}, mine.password)) {
+                in_end_ = 0;
+            }
             note_attempt(is_cut ? ending{too_late(step_), {}} : reached, is_cut);
         }
         if (classify(reached.code) == disposition::session_over) {
@@ -369,10 +384,11 @@ asio::awaitable<ending> engine::find_address()
 
 asio::awaitable<ending> engine::shake_hands(session_credentials mine)
 {
-    const std::string hello = connect_frame(mine);
+    std::string hello = connect_frame(mine);
     hello_sent_ = transport_->now();
     auto send = write_all(*connection_, asio::buffer(hello));
     const auto [failed, sent] = co_await std::move(send)(asio::as_tuple(asio::deferred));
+    wipe(hello);
     if (failed) {
         co_return ending{unless_tls(failed, errc::handshake_refused), failed};
     }
@@ -386,7 +402,11 @@ asio::awaitable<ending> engine::shake_hands(session_credentials mine)
         }
         if (scan.status == wire::frame_status::complete) {
             in_begin_ = scan.consumed;
-            co_return accept_session(scan.payload, mine);
+            const ending answered = accept_session(scan.payload, mine);
+            if (answered.code == errc::no_result) {
+                wipe(in_.data(), in_begin_);  // it had the session's password
+            }
+            co_return answered;
         }
         auto more = read_some(*connection_, room_to_read());
         const auto [ec, n] = co_await std::move(more)(asio::as_tuple(asio::deferred));
@@ -411,6 +431,7 @@ std::string engine::connect_frame(const session_credentials& mine) const
     hello.password =
         hello.session_id == 0 ? std::string_view(no_password) : std::string_view(mine.password);
     std::string frame;
+    frame.reserve(128);  // growing would leave the password behind
     const std::size_t at = wire::open_frame(frame);
     wire::encode(frame, hello);
     wire::close_frame(frame, at);
@@ -464,8 +485,11 @@ void engine::note_attempt(const ending& why, bool is_cut)
         text.append(" (").append(to_string(where_)).append(")");
     }
     text.append(": ").append(why.as_error().message());
-    if (why.code == errc::not_zookeeper) {
+    if (why.code == errc::not_zookeeper && in_end_ != 0) {
         text.append(", it said \"").append(printable({in_.data(), in_end_})).append("\"");
+    }
+    if (step_ == attempt_step::authenticate && !sasl_said_.empty()) {
+        text.append("; ").append(sasl_said_);
     }
     if (step_ == attempt_step::connect) {
         const std::string more = transport_->explain(where_);

@@ -237,6 +237,7 @@ private:
     endpoint where_;
     std::vector<endpoint> addresses_;  // of target_, still to be tried
     std::vector<attempt> attempts_;    // the last at each server
+    std::string sasl_said_;            // the mechanism's own words on why it failed
     attempt_step step_ = attempt_step::resolve;
 
     // The connection.

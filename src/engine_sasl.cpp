@@ -53,11 +53,13 @@ sasl_answer answer_of(const wire::reply_header& header, wire::reader& body)
 asio::awaitable<ending> engine::authenticate()
 {
     const std::unique_ptr<sasl_mechanism> mechanism = config_.sasl(target_);  // a new one (trap 26)
+    sasl_said_.clear();
     if (mechanism == nullptr) {
         co_return ending{errc::auth_failed, {}};
     }
     auto first = mechanism->start();
     if (!first) {
+        sasl_said_ = mechanism->explain();
         co_return ending{errc::auth_failed, first.error().cause()};
     }
     std::string token = std::move(*first);
@@ -83,6 +85,7 @@ asio::awaitable<ending> engine::authenticate()
         }
         auto next = mechanism->step(*answer.token);
         if (!next) {
+            sasl_said_ = mechanism->explain();
             co_return ending{errc::auth_failed, next.error().cause()};
         }
         if (!*next) {

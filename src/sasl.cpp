@@ -185,6 +185,13 @@ public:
     }
 
     bool is_complete() const noexcept override { return complete_; }
+    std::string explain() const override
+    {
+        const char* const words = connection_ != nullptr ? sasl_errdetail(connection_) : nullptr;
+        std::string line(words != nullptr ? words : "");
+        std::replace(line.begin(), line.end(), '\n', ' ');
+        return line;
+    }
 
 private:
     const char* name_;

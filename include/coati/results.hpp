@@ -63,7 +63,7 @@ struct identity {
 
 /// How many znodes there are below one.
 struct descendants {
-    std::int32_t count = 0;
+    std::int32_t count = 0;  ///< At any depth, itself not counted.
     /// The server does not know the operation (before 3.6), so its tree was walked, by as many
     /// requests as there are znodes: what others created or removed meanwhile may be counted or
     /// not. Otherwise the server has counted them in one go.

@@ -33,6 +33,9 @@ public:
     virtual result<std::optional<std::string>> step(std::string_view challenge) = 0;
     /// True once both sides have proved what they had to: the server may end the exchange now.
     virtual bool is_complete() const noexcept = 0;
+    /// What is known of the last failure beyond its code, for `client::last_attempts()`: one line,
+    /// without a secret. Empty: nothing.
+    virtual std::string explain() const { return {}; }
 };
 
 /// Makes the mechanism for a connection to the server as it was configured (`server.host` is not

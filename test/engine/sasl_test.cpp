@@ -24,6 +24,7 @@ struct script {
     std::optional<errc> start_fails;
     bool makes_none = false;
     bool is_complete_at_end = true;
+    std::string words;
 
     int made = 0;
     std::vector<std::string> challenges;
@@ -53,6 +54,7 @@ public:
     {
         return by_->is_complete_at_end && next_ == by_->answers.size();
     }
+    std::string explain() const override { return by_->words; }
 
 private:
     script* by_;
@@ -274,11 +276,14 @@ TEST_CASE("a mechanism that fails ends the session and says why", "[sasl][S36]")
     {
         script s;
         s.start_fails = errc::invalid_config;
+        s.words = "no ticket today";
         simulation at(with(s));
         const auto run = at.start(at.zk->run());
         at.until([&] { return run.done(); });
         CHECK(run.code() == errc::auth_failed);
         CHECK(run.error().cause() == make_error_code(errc::invalid_config));
+        REQUIRE(at.zk->last_attempts().size() == 1);
+        CHECK(at.zk->last_attempts()[0].text.ends_with("; no ticket today"));
     }
     {
         script s;
