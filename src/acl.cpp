@@ -1,6 +1,7 @@
 // Entries of access control lists: the ids of each scheme, and which of them no server would take.
 
 #include <coati/acl.hpp>
+#include <coati/auth.hpp>
 
 #include <boost/uuid/detail/sha1.hpp>
 
@@ -20,6 +21,8 @@ std::array<std::uint8_t, 20> sha1_of(std::string_view text)
     hash.process_bytes(text.data(), text.size());
     boost::uuids::detail::sha1::digest_type digest;
     hash.get_digest(digest);
+    static_assert(std::is_trivially_destructible_v<decltype(hash)>);
+    wipe(reinterpret_cast<char*>(&hash), sizeof hash);  // the last bytes of the text are in it
     constexpr std::size_t width = sizeof(digest[0]);
     std::array<std::uint8_t, 20> bytes{};
     for (std::size_t i = 0; i < bytes.size(); ++i) {
@@ -107,10 +110,9 @@ acl acl::auth(coati::perms what)
 
 acl acl::digest(std::string_view user, std::string_view password, coati::perms what)
 {
-    std::string secret;
-    secret.append(user).append(":").append(password);
+    const auth_info plain = auth_info::digest(user, password);  // which overwrites its memory
     std::string id(user);
-    id.append(":").append(base64_of(sha1_of(secret)));
+    id.append(":").append(base64_of(sha1_of(plain.data.view())));
     return {what, "digest", std::move(id)};
 }
 

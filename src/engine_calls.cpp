@@ -60,7 +60,10 @@ engine::engine(config settings, std::shared_ptr<transport> world)
     remember_credentials(std::exchange(config_.auth, {}));
 }
 
-engine::~engine() = default;
+engine::~engine()
+{
+    wipe(out_);  // what was to be written when the context went
+}
 
 std::shared_ptr<engine> engine::make(asio::any_io_executor ex, bool is_serial, config settings,
                                      std::shared_ptr<transport> world)

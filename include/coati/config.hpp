@@ -34,6 +34,14 @@ public:
         : id(session_id), password(std::move(session_password))
     {
     }
+    session_credentials(const session_credentials&) = default;      ///< A second copy.
+    session_credentials(session_credentials&&) noexcept = default;  ///< The password goes along.
+    /// Of another session, or the same.
+    session_credentials& operator=(const session_credentials&) = default;
+    /// The password goes along.
+    session_credentials& operator=(session_credentials&&) noexcept = default;
+    /// Overwrites the password.
+    ~session_credentials() { wipe(password); }
 
     std::int64_t id = 0;   ///< 0: no session. May be negative.
     std::string password;  ///< 16 opaque bytes.

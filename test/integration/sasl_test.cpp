@@ -1,9 +1,10 @@
 // Real ZooKeeper servers with SASL, by Cyrus' DIGEST-MD5: who is let in, who is not, and that it is
-// proved again on every connection. Kerberos needs a KDC and is not tested.
+// proved again on every connection. Kerberos is in gssapi_test.cpp.
 
 #include "support.hpp"
 
 #include "support/byte_proxy.hpp"
+#include "support/memory_search.hpp"
 
 #include <coati/sasl.hpp>
 
@@ -14,18 +15,26 @@ namespace coati::test {
 
 namespace {
 
-/// Two users, and nobody else is served.
+/// Two users, and nobody else is served; a third one where there is a word for it.
 struct guarded_servers {
-    guarded_servers()
+    explicit guarded_servers(const masked_secret* word_of_carol = nullptr)
     {
         std::string name = (std::filesystem::temp_directory_path() / "coati-jaas-XXXXXX").string();
         REQUIRE(::mkdtemp(name.data()) != nullptr);
         folder = name;
-        std::ofstream(folder / "jaas.conf")
-            << "Server {\n"
-               "  org.apache.zookeeper.server.auth.DigestLoginModule required\n"
-               "  user_alice=\"open sesame\" user_bob=\"b\";\n"
-               "};\n";
+        const std::string jaas = "Server {\n"
+                                 "  org.apache.zookeeper.server.auth.DigestLoginModule required\n"
+                                 "  user_alice=\"open sesame\" user_bob=\"b\"";
+        std::ofstream file;
+        file.rdbuf()->pubsetbuf(nullptr, 0);  // a buffer would keep a copy
+        file.open(folder / "jaas.conf");
+        file << jaas;
+        if (word_of_carol != nullptr) {
+            word_of_carol->reveal(
+                [&](const std::string& word) { file << " user_carol=\"" << word << "\""; });
+        }
+        file << ";\n};\n";
+        file.close();
         ensemble_options options;
         options.extra_cfg = {
             {"authProvider.1", "org.apache.zookeeper.server.auth.SASLAuthenticationProvider"},
@@ -145,6 +154,28 @@ TEST_CASE("a server without SASL is no server, unless that was said to be good e
         const session anyway = co_await f.open(c);
         ok(co_await anyway.zk.create("/a"));
     });
+}
+
+TEST_CASE("of a SASL password nothing is left in memory when the client is gone",
+          "[secrets][sasl][no-sanitizer]")
+{
+    const masked_secret word(40);
+    guarded_servers own(&word);
+    REQUIRE(word.copies_in_memory() == 0);
+    {
+        fixture f(*own.servers);
+        f.run([&]() -> task<> {
+            byte_proxy proxy(f.servers().client_port(0));
+            config c = f.settings(proxy.port());
+            word.reveal(
+                [&](const std::string& w) { c.sasl = sasl_digest_md5("carol", w).value(); });
+            const session s = co_await f.open(std::move(c));
+            proxy.cut();
+            ok(co_await s.zk.sync());
+            CHECK(word.copies_in_memory() > 0);  // it is shown again on the next connection
+        });
+    }
+    CHECK(word.copies_in_memory() == 0);
 }
 
 }  // namespace coati::test
