@@ -165,7 +165,7 @@ static_assert(safe<std::string, coati::data, coati::create_mode, coati::acls, co
                    coati::perms, std::optional<std::int32_t>, std::optional<coati::acls>>);
 static_assert(safe<asio::any_io_executor, coati::serial, coati::config, coati::options, client,
                    std::shared_ptr<coati::transport>, coati::session_credentials>);
-static_assert(safe<coati::remove_options, coati::tree_walk, coati::walked>);
+static_assert(safe<coati::remove_options, coati::update_options, coati::tree_walk, coati::walked>);
 static_assert(safe<coati::back_off, coati::duration, std::chrono::milliseconds>);
 static_assert(safe<coati::operation<void>, coati::operation<coati::get_result>>);
 // What a user may well pass on to a coroutine of his own.
