@@ -138,7 +138,9 @@ std::optional<errc> engine::deliver_frames()
         } else {
             in_begin_ += scan.consumed;
             over = exchange_.on_frame(scan.payload, watches_);
-            wake_readers();
+            if (!woken_.empty() || watches_.has_forsaken()) {
+                wake_readers();
+            }
         }
         any = true;
         if (over || close_confirmed_) {

@@ -52,6 +52,7 @@ public:
             servers_.erase(servers_.begin());
         }
         servers_.push_back(std::move(present));
+        look_at_present();
     }
 
     /// It was asked. Nothing: it did not say; then an operation is tried, and remembered when it
@@ -60,13 +61,54 @@ public:
     {
         servers_.back().version = says;
         servers_.back().asked = true;
+        look_at_present();
     }
 
     /// It answered "unimplemented" and hung up.
-    void on_refused(wire::op_code op) { servers_.back().refused.push_back(op); }
+    void on_refused(wire::op_code op)
+    {
+        servers_.back().refused.push_back(op);
+        look_at_present();
+    }
 
     /// Whether the server that we are connected to has it.
     knowledge of(wire::op_code op) const noexcept
+    {
+        // Every request passes here, and nearly every one is old enough.
+        return is_plain_ && is_granted(op) ? knowledge::known : look_up(op);
+    }
+
+    /// A new session: what was refused is tried again.
+    void reset() noexcept
+    {
+        servers_.clear();
+        is_plain_ = true;
+    }
+
+private:
+    // Of an ensemble whose addresses change for ever the oldest are forgotten.
+    static constexpr std::size_t most_servers = 64;
+
+    struct record {
+        std::string address;
+        std::optional<wire::server_version> version;
+        bool asked = false;
+        std::vector<wire::op_code> refused;
+    };
+
+    static constexpr bool is_granted(wire::op_code op) noexcept
+    {
+        return wire::since(op) <= taken_for_granted;
+    }
+
+    /// Nothing is known against the present server: neither its version nor what it refused.
+    void look_at_present() noexcept
+    {
+        is_plain_ = servers_.back().refused.empty() &&
+                    (!servers_.back().version || *servers_.back().version >= taken_for_granted);
+    }
+
+    knowledge look_up(wire::op_code op) const noexcept
     {
         if (servers_.empty()) {
             return knowledge::known;
@@ -80,23 +122,11 @@ public:
         if (present.version) {
             return *present.version >= first ? knowledge::known : knowledge::unknown;
         }
-        return present.asked || first <= taken_for_granted ? knowledge::known : knowledge::ask;
+        return present.asked || is_granted(op) ? knowledge::known : knowledge::ask;
     }
 
-    /// A new session: what was refused is tried again.
-    void reset() noexcept { servers_.clear(); }
-
-private:
-    // Of an ensemble whose addresses change for ever the oldest are forgotten.
-    static constexpr std::size_t most_servers = 64;
-
-    struct record {
-        std::string address;
-        std::optional<wire::server_version> version;
-        bool asked = false;
-        std::vector<wire::op_code> refused;
-    };
     std::vector<record> servers_;  // the last one is the present one's
+    bool is_plain_ = true;
 };
 
 }  // namespace coati::protocol
