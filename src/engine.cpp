@@ -6,7 +6,6 @@
 #include "coroutines.hpp"
 #include "transport_ops.hpp"
 
-#include <coati/tls_error.hpp>
 #include <coati/wire/frame.hpp>
 #include <coati/wire/header.hpp>
 #include <coati/wire/jute.hpp>
@@ -16,7 +15,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <span>
 #include <variant>
 
 namespace coati::detail {
@@ -56,11 +54,6 @@ session_state state_after(errc code) noexcept
     case errc::session_closed_require_sasl_auth: return session_state::auth_failed;
     default: return session_state::closed;
     }
-}
-
-errc unless_tls(const error_code& ec, errc otherwise) noexcept
-{
-    return ec.category() == tls_category() ? errc::ssl_connection_error : otherwise;
 }
 
 /// What stands where a ConnectResponse should: a bare reply header is a server's refusal (3.8.0 in
@@ -327,17 +320,17 @@ duration engine::session_timeout() const noexcept
 asio::awaitable<ending> engine::reach_server(session_credentials mine)
 {
     set_state(session_state::connecting);
-    const ending found = co_await find_address();
+    auto look_up = find_addresses();
+    const ending found = co_await std::move(look_up);
     if (found.code != errc::no_result) {
         co_return found;
     }
     step_ = attempt_step::connect;
-    auto dial = connect(*transport_, where_);
-    auto [ec, connection] = co_await std::move(dial)(asio::as_tuple(asio::deferred));
-    if (ec) {
-        co_return ending{unless_tls(ec, errc::connect_failed), ec};
+    auto dialling = config_.parallel_connect ? dial_in_parallel() : dial();
+    const ending dialled = co_await std::move(dialling);
+    if (dialled.code != errc::no_result) {
+        co_return dialled;
     }
-    connection_ = std::move(connection);
     step_ = attempt_step::handshake;
     set_state(session_state::associating);
     auto handshake = shake_hands(std::move(mine));
@@ -352,34 +345,9 @@ asio::awaitable<ending> engine::reach_server(session_credentials mine)
 
 asio::awaitable<ending> engine::until_too_late()
 {
-    const duration budget = protocol::connect_timeout(config_, order_.size(), session_timeout());
-    auto limit = sleep_until(*transport_, transport_->now() + budget);
+    auto limit = sleep_until(*transport_, transport_->now() + attempt_budget());
     const auto [cancelled] = co_await std::move(limit)(asio::as_tuple(asio::deferred));
     co_return ending{cancelled ? errc::session_dropped : too_late(step_), {}};
-}
-
-// Names are resolved anew each round; every address of a name is an attempt of its own.
-asio::awaitable<ending> engine::find_address()
-{
-    if (addresses_.empty()) {
-        target_ = order_.next();
-        where_ = endpoint{};
-        auto look_up = resolve(*transport_, target_.host, target_.port);
-        auto [ec, found] = co_await std::move(look_up)(asio::as_tuple(asio::deferred));
-        if (ec || found.empty()) {
-            co_return ending{errc::resolve_failed, ec};
-        }
-        addresses_ = std::move(found);
-        if (config_.shuffle_servers) {
-            random_of random{*transport_};
-            protocol::shuffle(std::span(addresses_), random);
-        } else {
-            std::reverse(addresses_.begin(), addresses_.end());  // taken from the back
-        }
-    }
-    where_ = std::move(addresses_.back());
-    addresses_.pop_back();
-    co_return ending{};
 }
 
 asio::awaitable<ending> engine::shake_hands(session_credentials mine)
@@ -463,6 +431,7 @@ ending engine::accept_session(std::string_view payload, const session_credential
     life_->info.server = where_;
     order_.on_connected();
     abilities_.on_connected(to_string(where_));
+    placement_.on_connected();
     addresses_.clear();
     connected_at_ = transport_->now();
     pace_.on_established(connected_at_);

@@ -1,7 +1,10 @@
 // The engine of one client: floors 1 and 2 tied together by the reconnect coroutine.
 //
 //   engine.cpp         run -> hold_session -> connect, shake hands, serve, classify, again
+//   engine_dial.cpp    from a name to a connection
 //   engine_serve.cpp   one connection: reader, writer and clock
+//   engine_move.cpp    leaving a connection for a better server
+//   engine_servers.cpp which servers there are, and which is next
 //   engine_session.cpp what handles ask of the session: run, close, detach, authenticate, states
 //   engine_version.cpp what a server can do, when a request depends on it
 //   engine_calls.cpp   what else they ask for: submit, cancel, sleeps
@@ -21,6 +24,7 @@
 #include <coati/protocol/deadlines.hpp>
 #include <coati/protocol/exchange.hpp>
 #include <coati/protocol/lease.hpp>
+#include <coati/protocol/placement.hpp>
 #include <coati/protocol/servers.hpp>
 #include <coati/protocol/state_log.hpp>
 #include <coati/protocol/takeover.hpp>
@@ -52,6 +56,28 @@ struct ending {
     error as_error(fate what = fate::not_applied) const noexcept { return {code, what, cause}; }
 };
 
+/// What became of connecting to addresses, one after another.
+class dialled {
+public:
+    dialled() = default;
+
+    std::unique_ptr<stream> connection;  // null: to none
+    endpoint where;                      // the last that was tried
+    ending how;                          // of a failure
+};
+
+/// A server worth a move, and where it answered.
+class better_server {
+public:
+    better_server(server_address which, endpoint at)
+        : server(std::move(which)), where(std::move(at))
+    {
+    }
+
+    server_address server;
+    endpoint where;
+};
+
 /// What the server said in a round of SASL.
 class sasl_answer {
 public:
@@ -61,6 +87,9 @@ public:
     ending how;                        // no_result: it goes on
     std::optional<std::string> token;  // null is not empty
 };
+
+/// A refusal of TLS is called by its name.
+errc unless_tls(const error_code& ec, errc otherwise) noexcept;
 
 /// One reader of the session's state.
 class state_observer {
@@ -136,6 +165,12 @@ public:
     void take_off(protocol::watch_table::remains left, std::string_view server_path,
                   wire::watch_kind kind);
 
+    /// What the ensemble says of its members: those that answered, and where. False: there is a
+    /// newer list, or nobody answered.
+    bool adopt_members(std::vector<better_server> members, std::int64_t version);
+    /// One `follow_ensemble` at a time. False: there is one.
+    bool set_following(bool yes) noexcept { return std::exchange(following_, yes) != yes; }
+
     void observe(std::shared_ptr<state_observer> observer);
     void stop_observing(const std::shared_ptr<state_observer>& observer) noexcept;
     void last_handle_gone();
@@ -144,6 +179,9 @@ public:
 
     const config& settings() const noexcept { return config_; }
     transport& world() noexcept { return *transport_; }
+    const std::shared_ptr<transport>& world_ptr() const noexcept { return transport_; }
+    /// For one attempt to reach a server, or one question to it.
+    duration attempt_budget() const noexcept;
     protocol::watch_table& watches() noexcept { return watches_; }
     protocol::exchange& requests() noexcept { return exchange_; }
     bool is_connected() const noexcept { return connected_; }
@@ -168,7 +206,11 @@ private:
     duration session_timeout() const noexcept;
     asio::awaitable<ending> reach_server(session_credentials mine);
     asio::awaitable<ending> until_too_late();
-    asio::awaitable<ending> find_address();
+    // engine_dial.cpp
+    asio::awaitable<ending> find_addresses();
+    asio::awaitable<ending> dial();
+    asio::awaitable<ending> dial_in_parallel();
+    asio::awaitable<dialled> dial_lane(std::size_t lane);
     asio::awaitable<ending> shake_hands(session_credentials mine);
     asio::awaitable<ending> authenticate();  // engine_sasl.cpp
     asio::awaitable<sasl_answer> sasl_reply(std::int32_t xid);
@@ -185,16 +227,24 @@ private:
     asio::awaitable<ending> clock_hand();
     // Leaving for a better server (engine_move.cpp).
     asio::awaitable<ending> until_moved();
+    asio::awaitable<ending> until_asked_to_move();
+    asio::awaitable<ending> until_better();
+    asio::awaitable<ending> seek_better();
+    asio::awaitable<bool> drain();
+    asio::awaitable<ending> until_drained();
     asio::awaitable<ending> seek_quorum();
     asio::awaitable<bool> ask_next_server();
-    asio::awaitable<ending> ask_is_read_write(endpoint where);
-    // What servers say of themselves (engine_version.cpp).
-    asio::awaitable<std::string> ask_in_four_letters(endpoint where, std::string_view word);
+    // What this server can do (engine_version.cpp).
     asio::awaitable<void> learn_version();
-    asio::awaitable<ending> until(time_point when);
     asio::mutable_buffer room_to_read();
     std::optional<errc> deliver_frames();
     std::optional<errc> skip_oversized(std::string_view buffered, std::size_t length);
+
+    // --- the servers (engine_servers.cpp)
+    server_address next_server();
+    /// A local session would not survive a move.
+    bool may_seek() const noexcept { return placement_.seeks() && !config_.sticky; }
+    void change_servers(protocol::server_list list, const std::optional<server_address>& alias);
 
     // --- bookkeeping (engine_calls.cpp)
     void set_state(session_state to);
@@ -231,7 +281,10 @@ private:
     friend class close_request;
 
     // Reaching a server.
+    protocol::placement placement_;
     protocol::server_order order_;
+    std::int64_t ensemble_version_ = 0;  // of the configuration that the list is from
+    bool following_ = false;
     protocol::reconnect_pace pace_;
     server_address target_;
     endpoint where_;
@@ -261,6 +314,9 @@ private:
     wake_up close_requested_;
     wake_up never_;  // is not set: what waits on it waits for its cancellation
     wake_up move_requested_;
+    std::optional<better_server> better_;  // found beside this connection
+    bool draining_ = false;                // nothing new goes out: this connection is being left
+    wake_up drained_;
 
     parking parking_;
     std::unordered_map<operation_id, std::shared_ptr<composed_task>> composed_;

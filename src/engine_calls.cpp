@@ -53,8 +53,8 @@ asio::any_io_executor without_strand(const asio::any_io_executor& ex)
 
 engine::engine(config settings, std::shared_ptr<transport> world)
     : config_(std::move(settings)), transport_(std::move(world)),
-      life_(std::make_shared<session_life>()),
-      order_(config_.servers, config_.shuffle_servers, random_of{*transport_})
+      life_(std::make_shared<session_life>()), placement_(config_.server_policy),
+      order_(config_.servers, placement_.is_shuffled(), random_of{*transport_})
 {
     exchange_.consult(&abilities_);
     remember_credentials(std::exchange(config_.auth, {}));
@@ -87,8 +87,8 @@ std::shared_ptr<engine> engine::make(asio::any_io_executor ex, bool is_serial, c
         made->executor_ = asio::make_strand(ex);
         made->here_ = &is_on<any_strand>;
     }
-    for (wake_up* each :
-         {&made->output_ready_, &made->close_requested_, &made->never_, &made->move_requested_}) {
+    for (wake_up* each : {&made->output_ready_, &made->close_requested_, &made->never_,
+                          &made->move_requested_, &made->drained_}) {
         each->use(made->executor_);
     }
     asio::use_service<parked_service>(asio::query(ex, asio::execution::context)).add(made);
@@ -104,7 +104,8 @@ void engine::shut_down() noexcept
     // would stop it.
     alarm_.armed_for = never;
     alarm_.stop.slot().clear();
-    for (wake_up* each : {&output_ready_, &close_requested_, &never_, &move_requested_}) {
+    for (wake_up* each :
+         {&output_ready_, &close_requested_, &never_, &move_requested_, &drained_}) {
         each->shut_down();
     }
     exchange_.discard_all();

@@ -52,6 +52,7 @@ asio::awaitable<ending> engine::serve()
     wake_readers();
     output_ready_.reset();
     move_requested_.reset();
+    draining_ = false;
     auto ended = co_await (reader() || writer() || clock_hand() || until_moved());
     connected_ = false;
     deadlines_.on_disconnected();
@@ -154,6 +155,9 @@ std::optional<errc> engine::deliver_frames()
     if (!auth_waiters_.empty() && !over) {
         tell_authenticated();
     }
+    if (draining_ && exchange_.in_flight() == 0) {
+        drained_.set();
+    }
     if (close_confirmed_) {
         return errc::closed;
     }
@@ -174,7 +178,7 @@ std::optional<errc> engine::skip_oversized(std::string_view buffered, std::size_
 asio::awaitable<ending> engine::writer()
 {
     for (;;) {
-        while (!exchange_.has_output()) {
+        while (!exchange_.has_output() || draining_) {
             auto woken = output_ready_.wait();
             co_await std::move(woken)(asio::as_tuple(asio::deferred));
         }

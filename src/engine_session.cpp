@@ -168,35 +168,6 @@ operation_id engine::start_detach(pending_base& op)
     return id;
 }
 
-// The probabilities of rebalance.hpp decide who leaves a server that may stay.
-operation_id engine::start_set_servers(pending_base& op)
-{
-    if (shut_) {
-        op.discard();
-        return 0;
-    }
-    auto servers = *std::static_pointer_cast<std::vector<server_address>>(op.target);
-    if (servers.empty()) {
-        refuse(op, error(errc::invalid_argument, fate::not_sent));
-        return 0;
-    }
-    // The same server under another name: by the address that it was reached at.
-    server_address present = target_;
-    for (const server_address& each : servers) {
-        if (each.port == where_.port && each.host == where_.address) {
-            present = each;
-        }
-    }
-    const bool leave = order_.update(std::move(servers), config_.shuffle_servers,
-                                     connected_ ? &present : nullptr, random_of{*transport_});
-    addresses_.clear();
-    if (leave) {
-        move_requested_.set();
-    }
-    complete_later(static_cast<pending_op<void>&>(op), result<void>(success()));
-    return 0;
-}
-
 operation_id engine::start_connected(pending_base& op)
 {
     const session_life* const pinned = op.owner->pinned.get();

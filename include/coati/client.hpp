@@ -98,6 +98,18 @@ public:
     /// the same. The session goes along. Completes with: invalid_argument (an empty list).
     operation<void> set_servers(std::vector<server_address> servers) const;
 
+    /// Keeps the list of servers in step with the ensemble's own configuration
+    /// (`/zookeeper/config`), from now on and through every reconnect: let it run beside the
+    /// application. A server is taken in once it has answered at the address that is told of it,
+    /// and members that left are dropped when at least one of the present ones has. The servers
+    /// that were configured stay behind the list, for when none of it can be reached. An older
+    /// configuration never replaces a newer one. An ensemble without a configuration (a standalone
+    /// server), or with one that cannot be read, changes nothing.
+    ///
+    /// Never succeeds. Completes with: cancelled, the ending of the session, no_auth,
+    /// already_waiting (it is running already).
+    operation<void> follow_ensemble() const;
+
     /// Shows these credentials, now and on every later connection of this client, other sessions
     /// included, ahead of everything else. Completes when the server has taken them; the digest
     /// scheme takes any. Completes with: auth_failed (an unknown scheme, or the provider's no),

@@ -7,6 +7,7 @@
 #include <coati/clock.hpp>
 #include <coati/result.hpp>
 #include <coati/sasl.hpp>
+#include <coati/server_policy.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -21,8 +22,15 @@ namespace coati {
 struct server_address {
     std::string host;           ///< A name, or a literal address; of IPv6 without brackets.
     std::uint16_t port = 2181;  ///< Where it listens for clients.
+    /// Where it stands, in your own words ("eu-1"): for `server_policy::prefer_zone`. No part of
+    /// the connection string.
+    std::string zone = {};
 
-    friend bool operator==(const server_address&, const server_address&) = default;
+    /// The same server: the zone is a label of it.
+    friend bool operator==(const server_address& a, const server_address& b) noexcept
+    {
+        return a.port == b.port && a.host == b.host;
+    }
 };
 
 /// What the server gave when the session was made: whoever has both, has the session. A secret.
@@ -89,8 +97,15 @@ public:
     /// Largest reply in bytes. Servers do not limit theirs: a children list can be above 1 MiB.
     std::size_t max_reply = 16 * 1024 * 1024;
 
-    /// Servers in random order (default) or as written.
-    bool shuffle_servers = true;
+    /// Which server first, and whether to leave it for a better one.
+    coati::server_policy server_policy;
+    /// Connections to the addresses of one name are tried beside each other, IPv6 and IPv4 in turn:
+    /// the next one `connect_stagger` after the one before, or at once when that failed. The first
+    /// that is up (TLS included) is used, the others are dropped before a byte of ZooKeeper's went
+    /// over them. Then `connect_timeout` is for a name, not for an address.
+    bool parallel_connect = false;
+    /// At least 10 ms. 250 ms is what RFC 8305 recommends.
+    std::chrono::milliseconds connect_stagger{250};
     /// The ACL of znodes that are created without one. Anybody may do anything, as everywhere with
     /// ZooKeeper: `acls::creator_all()` is the one for who authenticates.
     acls default_acls = acls::open_unsafe();

@@ -79,6 +79,7 @@ constexpr method methods[] = {
     look_at("close", &client::close),
     look_at("detach", &client::detach),
     look_at("set_servers", &client::set_servers),
+    look_at("follow_ensemble", &client::follow_ensemble),
     look_at("add_auth", &client::add_auth),
     look_at("connected", &client::connected),
     look_at("states", &client::states),

@@ -25,7 +25,7 @@ public:
     explicit crowd(coati::duration spread) : at(3)
     {
         config c = plain_config(3);
-        c.shuffle_servers = true;
+        c.server_policy = coati::server_policy::random();
         c.reconnect_spread = std::chrono::duration_cast<std::chrono::milliseconds>(spread);
         for (std::size_t i = 0; i < crowd_size; ++i) {
             clients.push_back(at.make_client(c));

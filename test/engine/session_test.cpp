@@ -262,7 +262,7 @@ TEST_CASE("a server of three dies under load: the next takes over, time never go
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         INFO("seed " << seed);
         coati::config settings = plain_config(3);
-        settings.shuffle_servers = true;
+        settings.server_policy = coati::server_policy::random();
         settings.reconnect_spread = 100ms;
         simulation at(settings, 3, seed);
         at.ensemble.put("/n", "");

@@ -144,7 +144,7 @@ private:
         coati::config c = plain_config(1 + seed % 3);
         c.session_timeout = 4s;
         c.close_wait = 1s;
-        c.shuffle_servers = true;
+        c.server_policy = coati::server_policy::random();
         c.reconnect_spread = milliseconds(seed % 2 * 100);
         return c;
     }

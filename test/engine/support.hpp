@@ -109,7 +109,7 @@ inline config plain_config(std::size_t servers)
     for (std::size_t i = 0; i < servers; ++i) {
         c.servers.push_back({server_at(i).address, server_at(i).port});
     }
-    c.shuffle_servers = false;
+    c.server_policy = coati::server_policy::in_order();
     c.reconnect_spread = 0ms;
     return c;
 }

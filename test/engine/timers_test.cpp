@@ -243,7 +243,7 @@ TEST_CASE("a host that swallows connections, or handshakes, costs one connect ti
         for (const auto configured : {std::optional<milliseconds>(), std::optional(500ms)}) {
             for (std::uint64_t seed = 1; seed <= 12; ++seed) {
                 coati::config settings = plain_config(3);
-                settings.shuffle_servers = true;
+                settings.server_policy = coati::server_policy::random();
                 settings.connect_timeout = configured;
                 simulation at(settings, 3, seed);
                 if (accepts) {
@@ -360,7 +360,7 @@ TEST_CASE("the deadline is for the first connection only", "[S9][timers]")
 TEST_CASE("connections spread evenly over the servers", "[S37][C8][timers]")
 {
     coati::config settings = plain_config(3);
-    settings.shuffle_servers = true;
+    settings.server_policy = coati::server_policy::random();
     simulation at(settings, 3);
     for (int i = 0; i < 3'000; ++i) {
         const coati::client zk = at.make_client(settings);
@@ -380,7 +380,7 @@ TEST_CASE("names: every address is used, and looked up anew when it is needed",
 {
     coati::config settings;
     settings.servers = {{"gone", 2181}, {"zk", 2181}, {"fd00::1", 2181}};
-    settings.shuffle_servers = false;
+    settings.server_policy = coati::server_policy::in_order();
     settings.reconnect_spread = 0ms;
     simulation at(settings, 3);
     scripted_server six(at.ensemble, at.in, {"fd00::1", 2181, {}});

@@ -34,7 +34,7 @@ config first_at(const fixture& f, ensemble& servers, int server)
     std::stable_partition(c.servers.begin(), c.servers.end(), [&](const server_address& each) {
         return each.port == servers.client_port(server);
     });
-    c.shuffle_servers = false;
+    c.server_policy = coati::server_policy::in_order();
     c.session_timeout = 8s;
     return c;
 }

@@ -370,7 +370,7 @@ TEST_CASE("what reaches the old server after a move does the session no harm", "
     f.run([&]() -> task<> {
         config c = f.settings(old_way.port());
         c.servers.push_back({"127.0.0.1", next_way.port()});
-        c.shuffle_servers = false;
+        c.server_policy = coati::server_policy::in_order();
         c.reconnect_spread = 0ms;
         const session s = co_await f.open(c);
         ok(co_await s.zk.create("/a", "before"));

@@ -217,7 +217,7 @@ TEST_CASE("one good server among strangers is found", "[strangers][C13]")
             c.servers.push_back(server_address{"127.0.0.1", port});
         }
         c.servers.push_back(good);
-        c.shuffle_servers = false;
+        c.server_policy = coati::server_policy::in_order();
         const session s = co_await f.open(c);
         CHECK(s.zk.session().server.port == good.port);
         const auto tried = s.zk.last_attempts();

@@ -73,6 +73,7 @@ FLOORS = (
     (r"(include/coati|src)/testing/", TESTING),
     (r"include/coati/wire/|src/wire/", 0),
     (r"include/coati/(acl|auth|clock|config|create_mode|data|ensemble_config|sasl)\.hpp", 0),
+    (r"include/coati/server_policy\.hpp", 0),
     (r"include/coati/(errc|error|event|result|session_state|stat)\.hpp", 0),
     (r"src/(acl|auth|errc|error|config|ensemble_config)\.cpp", 0),
     (r"(include/coati|src)/protocol/", 1),

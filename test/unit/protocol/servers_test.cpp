@@ -150,3 +150,110 @@ TEST_CASE("a single server is tried again and again")
     CHECK(none.size() == 0);
     CHECK(none.cycle() == 0);
 }
+
+// --- preferences
+
+namespace {
+
+/// a and b are at home, c and d are not.
+double cost_of(const server_address& server)
+{
+    return server.host < "c" ? 0 : 1;
+}
+
+std::vector<server_address> four()
+{
+    return {{"a", 1}, {"b", 2}, {"c", 3}, {"d", 4}};
+}
+
+std::string preferred(server_order& order, int count)
+{
+    std::string text;
+    for (int i = 0; i < count; ++i) {
+        text += order.next(&cost_of).host;
+    }
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("cheaper servers come first in every round, at random among themselves", "[hosts]")
+{
+    coati_test::seeded_random random(11);
+    std::set<std::string> rounds;
+    for (int i = 0; i < 200; ++i) {
+        server_order order(four(), true, random);
+        const std::string round = preferred(order, 4);
+        CHECK(round.find_first_of("cd") == 2);
+        CHECK(order.cycle() == 1);
+        const std::string next = preferred(order, 4);
+        CHECK(next.find_first_of("cd") == 2);
+        rounds.insert(round);
+    }
+    CHECK(rounds.size() == 4);
+}
+
+TEST_CASE("a lost server is the last of its kind, and the last of all where it is the only one",
+          "[hosts]")
+{
+    int calls = 0;
+    const auto none = [&] { return static_cast<std::uint64_t>(++calls); };
+    server_order order(four(), false, none);
+    CHECK(preferred(order, 1) == "a");
+    order.on_connected();
+    CHECK(preferred(order, 4) == "bacd");
+
+    server_order alone({{"c", 1}, {"a", 2}, {"d", 3}}, false, none);
+    CHECK(preferred(alone, 1) == "a");
+    alone.on_connected();
+    CHECK(preferred(alone, 3) == "dca");
+    alone.take({"c", 1});  // chosen by somebody else
+    alone.on_connected();
+    CHECK(preferred(alone, 3) == "adc");
+}
+
+TEST_CASE("servers to fall back on end each round, those that are listed do not count twice",
+          "[hosts]")
+{
+    coati_test::seeded_random random(12);
+    server_order order(three(), false, random);
+    order.next();
+    order.on_connected();
+    const server_address present{"a", 1};
+    const coati::protocol::server_list list({{"x", 1}, {"a", 1}}, three());
+    CHECK_FALSE(order.update(list, false, &present, random, coati::protocol::no_preference()));
+    CHECK(order.size() == 4);
+    CHECK(order.servers().size() == 2);
+    CHECK(hosts(order, 8) == "xabcxabc");
+    CHECK(order.cycle() == 2);
+    CHECK(order.lists({"x", 1}));
+    CHECK_FALSE(order.lists({"b", 2}));
+}
+
+TEST_CASE("a growing zone is balanced within itself, and only by those who are in it", "[hosts]")
+{
+    coati_test::seeded_random random(13);
+    int moved = 0;
+    for (int i = 0; i < 3000; ++i) {
+        server_order order({{"a", 1}, {"c", 3}, {"d", 4}}, true, random);
+        REQUIRE(order.next(&cost_of).host == "a");
+        order.on_connected();
+        const server_address at_home{"a", 1};
+        // Of two servers in the zone one is new: half of the clients go there.
+        if (order.update(coati::protocol::server_list(four()), true, &at_home, random, &cost_of)) {
+            CHECK(order.next(&cost_of).host == "b");
+            ++moved;
+        }
+        // Who sits outside, since the zone has failed, is not sent there by a change of the list.
+        const server_address outside{"c", 3};
+        auto more = four();
+        more.push_back({"aa", 5});
+        CHECK_FALSE(
+            order.update(coati::protocol::server_list(more), true, &outside, random, &cost_of));
+        // But who has to leave goes home.
+        const server_address gone{"z", 9};
+        CHECK(order.update(coati::protocol::server_list(four()), true, &gone, random, &cost_of));
+        CHECK(order.next(&cost_of).host < "c");
+    }
+    CHECK(std::abs(moved - 1500) < 3 * std::sqrt(3000 * 0.25));
+}

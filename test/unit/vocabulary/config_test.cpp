@@ -183,7 +183,7 @@ TEST_CASE("defaults of a config")
     CHECK(c.reconnect_spread == 100ms);
     CHECK(!c.connect_timeout);
     CHECK(!c.connect_deadline);
-    CHECK(c.shuffle_servers);
+    CHECK(c.server_policy == coati::server_policy::random());
     CHECK(!c.session);
     STATIC_CHECK(!std::is_aggregate_v<config>);
     STATIC_CHECK(!std::is_aggregate_v<coati::session_credentials>);
