@@ -163,6 +163,17 @@ TEST_CASE("what answers, but not as a ZooKeeper does, is not taken in", "[hosts]
     CHECK(s.handshakes(0) == 1);
 }
 
+TEST_CASE("a server that forbids the question has answered", "[hosts]")
+{
+    coati::testing::ensemble_options silent;
+    silent.four_letter_words = false;
+    following s(1, 2, lines({0}, 1), silent);
+    s.pass(1s);
+    s.say(lines({1}, 2));
+    s.until([&] { return is_at(s, 1); });
+    CHECK(s.zk->session().id == s.session);
+}
+
 TEST_CASE("an older configuration replaces no newer one", "[hosts]")
 {
     following s(2, 3, lines({0, 1}, 5));

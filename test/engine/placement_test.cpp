@@ -143,6 +143,20 @@ TEST_CASE("a server of the zone that answers but does not serve is not returned 
     CHECK(cut_off.log().empty());
 }
 
+TEST_CASE("a server that does not say whether it serves is not returned to", "[hosts][T50]")
+{
+    coati::testing::ensemble_options silent;
+    silent.four_letter_words = false;
+    simulation s(at_home_in_eu(2), 2, 1, silent);
+    s.server(1).kill();
+    const auto run = s.connect();
+    s.server(1).restart();
+    s.pass(10min);
+    CHECK(is_at(s, *s.zk, 0));
+    s.server(0).kill();  // of course it is used when it is needed
+    s.until([&] { return is_at(s, *s.zk, 1); });
+}
+
 TEST_CASE("a zone that promises and does not hold is tried less and less", "[hosts]")
 {
     simulation s(at_home_in_eu(2), 2);
