@@ -14,7 +14,9 @@ namespace coati {
 /// factor, by the difference, and by more than the noise of both round trips, so often in a row.
 class latency_advantage {
 public:
+    /// By half, by a millisecond, five times in a row.
     constexpr latency_advantage() = default;
+    /// Each of the three members.
     constexpr latency_advantage(double times_faster, std::chrono::microseconds faster_by,
                                 std::size_t probes_in_a_row)
         : factor(times_faster), difference(faster_by), rounds(probes_in_a_row)
@@ -28,6 +30,7 @@ public:
     /// So often in a row; doubles with every move of the last 24 hours.
     std::size_t rounds = 5;
 
+    /// All three are the same.
     friend constexpr bool operator==(const latency_advantage&,
                                      const latency_advantage&) noexcept = default;
 };
@@ -42,7 +45,13 @@ public:
 /// `config.sticky` there are none: a local session would not survive them.
 class server_policy {
 public:
-    enum class kind : std::uint8_t { random, in_order, zone, nearest };
+    /// The preferences, each by the function that makes it.
+    enum class kind : std::uint8_t {
+        random,    ///< `random()`
+        in_order,  ///< `in_order()`
+        zone,      ///< `prefer_zone(...)`
+        nearest,   ///< `nearest(...)`
+    };
 
     /// As `random()`.
     server_policy() = default;
@@ -69,12 +78,14 @@ public:
         return made;
     }
 
+    /// Which preference it is.
     kind what() const noexcept { return kind_; }
     /// Of `prefer_zone`, else empty.
     const std::string& zone() const noexcept { return zone_; }
     /// Of `nearest`.
     const latency_advantage& needed() const noexcept { return needed_; }
 
+    /// The same preference with the same parameters.
     friend bool operator==(const server_policy&, const server_policy&) = default;
 
 private:

@@ -32,6 +32,8 @@ connected | nothing is sent |
     clients spread over all servers
 set_servers | nothing is sent |
     a client whose server leaves the list moves to another, and its session with it
+follow_ensemble | 10 11 | getData
+    real servers: a client comes home to its zone, and follows its ensemble
 add_auth | 4 5 | [Aa]uth
     who made a znode for itself can read it, a stranger and a wrong password cannot
 get | 10 11 | getData
