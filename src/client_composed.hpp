@@ -103,6 +103,12 @@ operation<T> compose(const client& zk, errc refused, typename composition<T>::bo
     return operation<T>(std::move(state));
 }
 
+/// The write may have happened, and the session lives: it can be found out.
+inline bool is_in_doubt(const error& e) noexcept
+{
+    return e == errc::connection_loss && e.fate() == fate::maybe_applied;
+}
+
 /// A body that may be cancelled between two steps while a write of an earlier one is in doubt,
 /// which it says by the flag: the cancellation has that fate then.
 template <class T>

@@ -12,6 +12,7 @@ namespace coati {
 namespace {
 
 using detail::compose;
+using detail::is_in_doubt;
 using detail::telling_doubt;
 using detail::asio::awaitable;
 
@@ -179,11 +180,6 @@ trace trace_of(const write_in_doubt& lost, const get_result& now, update_options
         return trace::others;
     }
     return how.unique ? trace::ours : trace::unclear;
-}
-
-bool is_in_doubt(const error& e) noexcept
-{
-    return e == errc::connection_loss && e.fate() == fate::maybe_applied;
 }
 
 awaitable<result<stat>> compare_and_set(client zk, std::string path, detail::update_function change,

@@ -17,16 +17,11 @@ namespace coati {
 namespace {
 
 using detail::compose;
+using detail::is_in_doubt;
 using detail::asio::awaitable;
 
 constexpr std::string_view mark = "_c_";
 constexpr std::size_t guid_size = 36;
-
-/// The one outcome that the GUID is for.
-bool is_in_doubt(const error& e) noexcept
-{
-    return e.code() == errc::connection_loss && e.fate() == fate::maybe_applied;
-}
 
 /// It was created. Its zxid, unless it is gone again.
 awaitable<result<created>> created_at(client zk, std::string path)

@@ -178,8 +178,7 @@ public:
             for (const std::string& each : paths) {
                 in_doubt.erase(each);
             }
-        } else if (done.error() == errc::connection_loss &&
-                   done.error().fate() == fate::maybe_applied) {
+        } else if (detail::is_in_doubt(done.error())) {
             in_doubt.insert(paths.begin(), paths.end());
             interfered = done.error().with_op_index(-1);
         } else if (done.error() == errc::not_empty || done.error() == errc::no_node) {

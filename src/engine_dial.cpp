@@ -35,7 +35,16 @@ bool is_v6(const endpoint& where) noexcept
     return where.address.find(':') != std::string::npos;
 }
 
-/// The first connection ends all other lanes.
+std::vector<endpoint> families_in_turn(std::vector<endpoint> all, bool v6_first)
+{
+    return protocol::alternate(std::move(all),
+                               [v6_first](const endpoint& e) { return is_v6(e) == v6_first; });
+}
+
+}  // namespace
+
+/// The first connection ends all other lanes. Not in an unnamed namespace: it is part of a
+/// coroutine's frame.
 struct until_connected {
     asio::cancellation_type operator()(const std::exception_ptr&,
                                        const dialled& lane) const noexcept
@@ -43,8 +52,6 @@ struct until_connected {
         return lane.connection ? asio::cancellation_type::all : asio::cancellation_type::none;
     }
 };
-
-}  // namespace
 
 errc unless_tls(const error_code& ec, errc otherwise) noexcept
 {
@@ -72,8 +79,7 @@ asio::awaitable<ending> engine::find_addresses()
         protocol::shuffle(std::span(addresses_), random);
     }
     if (config_.parallel_connect) {
-        const auto is_first = [v6_first](const endpoint& e) { return is_v6(e) == v6_first; };
-        addresses_ = protocol::alternate(std::move(addresses_), is_first);
+        addresses_ = families_in_turn(std::move(addresses_), v6_first);
     }
     std::reverse(addresses_.begin(), addresses_.end());  // taken from the back
     co_return ending{};
