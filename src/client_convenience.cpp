@@ -13,7 +13,6 @@ namespace {
 
 using detail::compose;
 using detail::is_in_doubt;
-using detail::telling_doubt;
 using detail::asio::awaitable;
 
 // --- with parents
@@ -273,7 +272,8 @@ operation<stat> detail::update_by(const client& zk, std::string path, update_fun
 {
     return compose<stat>(zk, errc{0}, [path, change, how](const client& through) {
         auto in_doubt = std::make_shared<bool>(false);
-        return telling_doubt(in_doubt, compare_and_set(through, path, change, how, in_doubt));
+        return detail::telling_doubt(in_doubt,
+                                     compare_and_set(through, path, change, how, in_doubt));
     });
 }
 

@@ -110,6 +110,7 @@ asio::awaitable<std::vector<followed_member>> ask_for_all(std::shared_ptr<engine
     const asio::any_io_executor ex = core->executor();
     using question = decltype(asio::co_spawn(ex, ask_for(core, members[0]), asio::deferred));
     std::vector<question> all;
+    all.reserve(members.size());
     for (const followed_member& each : members) {
         all.push_back(asio::co_spawn(ex, ask_for(core, each), asio::deferred));
     }

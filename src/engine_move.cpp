@@ -44,7 +44,7 @@ asio::awaitable<ending> engine::until_moved()
         // A list that came meanwhile may not know the better one any more.
         if (better_ && is_drained && order_.lists(better_->server)) {
             target_ = std::move(better_->server);
-            addresses_.assign(1, std::move(better_->where));
+            addresses_.assign(1, better_->where);
             order_.take(target_);
             placement_.on_moved(transport_->now());
         } else if (better_ && order_.lists(target_)) {
@@ -147,12 +147,12 @@ asio::awaitable<bool> engine::ask_next_server()
     const server_address server = next_server();
     auto look = look_up(transport_, server, attempt_budget());
     std::vector<endpoint> found = co_await std::move(look);
-    for (endpoint& where : found) {
+    for (const endpoint& where : found) {
         auto question = ask_word(transport_, where, four_letters::isro, attempt_budget());
         const word_answer answer = co_await std::move(question);
         if (answer.said == "rw") {
             target_ = server;
-            addresses_.assign(1, std::move(where));
+            addresses_.assign(1, where);
             co_return true;
         }
     }

@@ -370,8 +370,7 @@ TEST_CASE("a SetWatches2 that fails is a lost connection, not a stream that is s
     CHECK(s.seen.back() == "created /a");
 }
 
-TEST_CASE("a watch that is asked for while there is no connection is set by the next",
-          "[stream]")
+TEST_CASE("a watch that is asked for while there is no connection is set by the next", "[stream]")
 {
     simulation at;
     const auto early = at.start(at.zk->watch("/a"));

@@ -65,7 +65,7 @@ public:
         if (ahead_.empty()) {
             begin_round(cost);
         }
-        const server_address server = std::move(ahead_.front());
+        server_address server = std::move(ahead_.front());
         ahead_.pop_front();
         go_behind(server);
         return server;
