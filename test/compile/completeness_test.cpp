@@ -5,6 +5,8 @@
 // The tables stand here a second time on purpose, and the headers are read as text: what is added
 // in one place only is found. A new op code is a line in `rows`.
 
+#include "source_texts.hpp"
+
 #include <coati/client.hpp>
 #include <coati/wire/all_operations.hpp>
 
@@ -12,8 +14,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <regex>
 #include <set>
@@ -24,19 +24,8 @@
 namespace {
 
 using coati::wire::op_code;
-
-std::string text_of(const std::filesystem::path& file)
-{
-    std::ifstream in(file);
-    INFO(file.string());
-    REQUIRE(in);
-    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-std::filesystem::path test_folder()
-{
-    return COATI_TEST_DIR;
-}
+using coati_test::test_folder;
+using coati_test::text_of;
 
 std::string header(const char* name)
 {

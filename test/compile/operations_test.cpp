@@ -5,11 +5,11 @@
 // The header and the tests are read as text; that a captured frame is read and written byte for
 // byte is test/unit/wire/vector_test.cpp.
 
+#include "source_texts.hpp"
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <regex>
 #include <set>
@@ -18,6 +18,9 @@
 #include <vector>
 
 namespace {
+
+using coati_test::test_folder;
+using coati_test::text_of;
 
 // The operation, its captured frames and what those call themselves (by a regular expression);
 // below that the test case.
@@ -119,19 +122,6 @@ std::map<std::string, proofs> table()
         CHECK(all.emplace(cells[1], by).second);
     }
     return all;
-}
-
-std::string text_of(const std::filesystem::path& file)
-{
-    std::ifstream in(file);
-    INFO(file.string());
-    REQUIRE(in);
-    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-std::filesystem::path test_folder()
-{
-    return COATI_TEST_DIR;
 }
 
 /// The names of the methods of `client` that give an operation.

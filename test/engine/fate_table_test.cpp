@@ -194,13 +194,6 @@ private:
     std::size_t before_ = 0;
 };
 
-std::string documented(const std::string& failure)
-{
-    const auto table = fate_table(COATI_TEST_DIR);
-    REQUIRE(table.contains(failure));
-    return in_words(table.at(failure));
-}
-
 }  // namespace
 
 TEST_CASE("the table of fates has every failure and everything that it can harm", "[S16][fates]")
@@ -231,7 +224,7 @@ TEST_CASE("fates: the application crashes", "[S14][S16][fates]")
     CHECK(on.at.ensemble.exists("/mine"));
     on.change();
     on.at.pass(2s);
-    CHECK(in_words(on.observe()) == documented("the application crashes"));
+    CHECK(in_words(on.observe()) == documented(COATI_TEST_DIR, "the application crashes"));
 }
 
 TEST_CASE("fates: a silence that TCP outlives", "[S16][fates]")
@@ -241,7 +234,7 @@ TEST_CASE("fates: a silence that TCP outlives", "[S16][fates]")
     on.at.pass(whole / 2);
     on.change();
     on.heal();
-    CHECK(in_words(on.observe()) == documented("silence that TCP outlives"));
+    CHECK(in_words(on.observe()) == documented(COATI_TEST_DIR, "silence that TCP outlives"));
     CHECK(on.reconnects() == 0);
 }
 
@@ -253,7 +246,7 @@ TEST_CASE("fates: the client is cut off for less than the session timeout", "[S1
     on.change();
     on.come_and_go();
     on.heal();
-    CHECK(in_words(on.observe()) == documented("cut off for less than T"));
+    CHECK(in_words(on.observe()) == documented(COATI_TEST_DIR, "cut off for less than T"));
     CHECK(on.reconnects() == 1);
 }
 
@@ -273,7 +266,7 @@ TEST_CASE("fates: the client is cut off for more than the session timeout",
     CHECK_FALSE(on.at.ensemble.exists("/mine"));
     on.heal();
     on.at.until([&] { return on.run.done(); });
-    CHECK(in_words(on.observe()) == documented("cut off for more than T"));
+    CHECK(in_words(on.observe()) == documented(COATI_TEST_DIR, "cut off for more than T"));
 }
 
 TEST_CASE("fates: the server of the session crashes", "[S15][S16][fates]")
@@ -286,7 +279,7 @@ TEST_CASE("fates: the server of the session crashes", "[S15][S16][fates]")
     on.change();
     on.come_and_go();
     on.heal();
-    CHECK(in_words(on.observe()) == documented("its server crashes"));
+    CHECK(in_words(on.observe()) == documented(COATI_TEST_DIR, "its server crashes"));
     CHECK(on.at.zk->session().server.address != server_at(0).address);
 }
 
@@ -305,5 +298,5 @@ TEST_CASE("fates: the whole ensemble restarts", "[S13][S16][fates]")
     for (auto& each : on.at.servers) {
         each->restart();
     }
-    CHECK(in_words(on.observe()) == documented("the ensemble restarts"));
+    CHECK(in_words(on.observe()) == documented(COATI_TEST_DIR, "the ensemble restarts"));
 }

@@ -215,13 +215,6 @@ private:
     std::int64_t made_ = 0;
 };
 
-std::string documented(const std::string& failure)
-{
-    const auto table = fate_table(COATI_TEST_DIR);
-    REQUIRE(table.contains(failure));
-    return in_words(table.at(failure));
-}
-
 /// Sets the scene, lets `failure(scene&)` happen, and compares with the row of that name.
 template <class Failure>
 void play(const std::string& row, std::chrono::milliseconds session_timeout, Failure failure)
@@ -234,7 +227,7 @@ void play(const std::string& row, std::chrono::milliseconds session_timeout, Fai
         co_await on.set_up(session_timeout);
         co_await failure(on);
         const fates seen = co_await on.observe();
-        CHECK(in_words(seen) == documented(row));
+        CHECK(in_words(seen) == documented(COATI_TEST_DIR, row));
     });
 }
 

@@ -75,6 +75,17 @@ inline std::string in_words(const fates& row)
     return all;
 }
 
+/// A row of the page, in one text. Throws where it has no such row.
+inline std::string documented(const std::filesystem::path& test_folder, const std::string& failure)
+{
+    const auto table = fate_table(test_folder);
+    const auto row = table.find(failure);
+    if (row == table.end()) {
+        throw std::runtime_error("the table of fates has no row \"" + failure + "\"");
+    }
+    return in_words(row->second);
+}
+
 /// What a test saw of two watches, as the table writes it.
 inline std::string fate_of_both(const std::string& unchanged, const std::string& changed)
 {
