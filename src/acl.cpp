@@ -1,54 +1,16 @@
 // Entries of access control lists: the ids of each scheme, and which of them no server would take.
 
+#include "digest.hpp"
+
 #include <coati/acl.hpp>
 #include <coati/auth.hpp>
 
-#include <boost/uuid/detail/sha1.hpp>
-
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <cstdint>
 
 namespace coati {
 
 namespace {
-
-/// Boost's digest was five words once and is twenty bytes since 1.86.
-std::array<std::uint8_t, 20> sha1_of(std::string_view text)
-{
-    boost::uuids::detail::sha1 hash;
-    hash.process_bytes(text.data(), text.size());
-    boost::uuids::detail::sha1::digest_type digest;
-    hash.get_digest(digest);
-    static_assert(std::is_trivially_destructible_v<decltype(hash)>);
-    wipe(reinterpret_cast<char*>(&hash), sizeof hash);  // the last bytes of the text are in it
-    constexpr std::size_t width = sizeof(digest[0]);
-    std::array<std::uint8_t, 20> bytes{};
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-        const std::size_t shift = 8 * (width - 1 - i % width);
-        bytes[i] = static_cast<std::uint8_t>(digest[i / width] >> shift);
-    }
-    return bytes;
-}
-
-std::string base64_of(const std::array<std::uint8_t, 20>& bytes)
-{
-    constexpr std::string_view alphabet =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        std::uint32_t three = 0;
-        for (std::size_t j = 0; j < 3; ++j) {
-            three = (three << 8) | (i + j < bytes.size() ? bytes[i + j] : 0U);
-        }
-        for (std::size_t j = 0; j < 4; ++j) {
-            const bool is_padding = i + j > bytes.size();
-            text += is_padding ? '=' : alphabet[(three >> (18 - 6 * j)) & 63U];
-        }
-    }
-    return text;
-}
 
 /// Decimal digits up to `largest`, nothing else.
 bool is_number(std::string_view text, int largest)
@@ -112,7 +74,7 @@ acl acl::digest(std::string_view user, std::string_view password, coati::perms w
 {
     const auth_info plain = auth_info::digest(user, password);  // which overwrites its memory
     std::string id(user);
-    id.append(":").append(base64_of(sha1_of(plain.data.view())));
+    id.append(":").append(detail::base64_of(detail::sha1_of(plain.data.view())));
     return {what, "digest", std::move(id)};
 }
 
