@@ -35,6 +35,20 @@ verdict verdict::replace_and_close(std::string bytes)
     return v;
 }
 
+verdict verdict::pass_and_close()
+{
+    verdict v = pass();
+    v.then_close = true;
+    return v;
+}
+
+verdict verdict::answer(errc code)
+{
+    verdict v(kind::answer);
+    v.code = code;
+    return v;
+}
+
 // --- server_core ---------------------------------------------------------------------------------
 
 void server_core::start()
@@ -83,12 +97,18 @@ void server_core::stop()
 {
     ++generation_;
     listening.reset();  // both kinds of listener end their accept then
+    has_leader = false;
     drop_connections();
 }
 
 void server_core::set_paused(bool yes)
 {
+    if (paused == yes) {
+        return;
+    }
     paused = yes;
+    out_of_reach_since = ensemble->time->now();
+    ensemble->look_again();
     if (!paused) {
         const auto all = connections;
         for (const auto& [number, each] : all) {
@@ -105,36 +125,26 @@ void server_core::release()
     }
 }
 
-void server_core::publish(const writing& w)
-{
-    const auto all = connections;
-    for (const auto& what : w.changes) {
-        for (const auto& [number, each] : all) {
-            if (!each->closed()) {
-                each->notify(what, w.zxid);
-            }
-        }
-    }
-}
-
 // --- scripted_server -----------------------------------------------------------------------------
 
 scripted_server::scripted_server(scripted_ensemble& ensemble, const endpoint& at,
-                                 listen_function listen)
-    : core_(std::make_shared<server_core>(ensemble.core_, std::move(listen), at))
+                                 listen_function listen, server_role role)
+    : core_(std::make_shared<server_core>(ensemble.core_, std::move(listen), at,
+                                          role == server_role::observer))
 {
-    ensemble.core_->servers.push_back(core_);
-    core_->start();
+    ensemble.core_->add(core_);
 }
 
-scripted_server::scripted_server(scripted_ensemble& ensemble, world& in, const endpoint& at)
-    : scripted_server(ensemble, at, [&in](const endpoint& where) { return in.listen(where); })
+scripted_server::scripted_server(scripted_ensemble& ensemble, world& in, const endpoint& at,
+                                 server_role role)
+    : scripted_server(
+          ensemble, at, [&in](const endpoint& where) { return in.listen(where); }, role)
 {
 }
 
 scripted_server::~scripted_server()
 {
-    core_->stop();
+    kill();
 }
 
 endpoint scripted_server::local() const
@@ -145,6 +155,7 @@ endpoint scripted_server::local() const
 void scripted_server::kill()
 {
     core_->stop();
+    core_->ensemble->look_again();
 }
 
 void scripted_server::restart()
@@ -152,6 +163,10 @@ void scripted_server::restart()
     core_->stop();
     core_->paused = false;
     core_->start();
+    if (!core_->ensemble->options.elections) {
+        core_->join();
+    }
+    core_->ensemble->look_again();
 }
 
 void scripted_server::pause()
@@ -162,6 +177,21 @@ void scripted_server::pause()
 void scripted_server::resume()
 {
     core_->set_paused(false);
+}
+
+void scripted_server::lag(duration by)
+{
+    core_->set_lag(by);
+}
+
+void scripted_server::isolate()
+{
+    core_->set_isolated(true);
+}
+
+void scripted_server::heal()
+{
+    core_->set_isolated(false);
 }
 
 void scripted_server::on_frame(frame_hook hook)
@@ -216,7 +246,7 @@ std::size_t scripted_server::watches() const
 {
     std::size_t all = 0;
     for (const auto& [number, each] : core_->connections) {
-        all += each->watches.size();
+        all += each->watches();
     }
     return all;
 }

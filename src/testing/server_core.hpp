@@ -1,16 +1,16 @@
-// The inside of the scripted ensemble: sessions, servers, connections.
+// The inside of the scripted ensemble: what its servers share, one server, one connection.
 //
 // Ownership goes down: ensemble <- server -> connection -> stream. Handlers keep their connection
 // alive and find the server by a weak pointer. One thread; no operation is started while a stream
-// of the same connection is being closed. Private to src/testing.
+// of the same connection is being closed. What operations mean is the model's business
+// (model/*.hpp). Private to src/testing.
 #pragma once
 
-#include "znode_tree.hpp"
+#include "model/serving.hpp"
 
 #include <coati/testing/scripted_server.hpp>
 #include <coati/wire/frame.hpp>
 #include <coati/wire/header.hpp>
-#include <coati/wire/server_version.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -25,108 +25,136 @@ namespace coati::testing {
 class server_connection;
 
 struct server_session {
-    std::string password;
+    std::string password{};
     std::chrono::milliseconds timeout{};
-    time_point expires;
-    bool is_local = false;  ///< Made without a quorum: one server knows it, as long as that lasts.
-    std::weak_ptr<server_connection> owner;  ///< The newest connection.
+    time_point expires{};
+    /// Only the server that made it knows it; see also `home`.
+    bool is_local = false;
+    const server_core* home = nullptr;
+    std::weak_ptr<server_connection> owner{};  ///< The newest connection.
+};
+
+/// Who waits for a transaction: nobody, where it comes from the ensemble itself.
+struct ticket {
+    std::weak_ptr<server_connection> from{};
+    std::int32_t xid = 0;
+};
+
+/// One wake-up at a time, for whoever has to look again later.
+class alarm {
+public:
+    /// Calls `what` at `when`, unless it is set anew before. `never` only takes it back.
+    void set(ensemble_core& in, time_point when, std::function<void()> what);
+    time_point when() const noexcept { return when_; }
+
+private:
+    time_point when_ = never;
+    std::shared_ptr<std::uint64_t> number_ = std::make_shared<std::uint64_t>(0);
+    boost::asio::cancellation_signal cancel_;
 };
 
 class ensemble_core : public std::enable_shared_from_this<ensemble_core> {
 public:
-    ensemble_core(std::shared_ptr<transport> t, boost::asio::any_io_executor e, ensemble_options o)
-        : time(std::move(t)), ex(std::move(e)), options(std::move(o)), version(version_of(options)),
-          next_session(options.first_session_id)
-    {
-    }
+    ensemble_core(std::shared_ptr<transport> t, boost::asio::any_io_executor e, ensemble_options o);
+
+    // --- sessions (scripted_ensemble.cpp) --------------------------------------------------------
 
     std::chrono::milliseconds negotiate(std::int32_t asked_ms) const;
-    std::int64_t open_session(std::chrono::milliseconds timeout);
+    std::int64_t open_session(std::chrono::milliseconds timeout, const server_core& home);
     /// Something was received: its life begins anew.
     void touch(std::int64_t session);
-    /// Ephemerals go, watches fire. The connection is the caller's business.
-    void end_session(std::int64_t session);
     void expire(std::int64_t session);
-    void has_quorum(bool yes);
+    /// No transaction: nobody but its server knew it.
+    void forget(std::int64_t session) { sessions.erase(session); }
 
-    /// A new transaction: its number and its time.
-    writing begin_write(std::int64_t session);
-    /// Tells every watch of every server.
-    void publish(const writing& w);
-    bool is_39() const { return version >= wire::server_version(3, 9, 0); }
+    // --- transactions ----------------------------------------------------------------------------
+
+    /// Gives it its number and its time, and has every server apply it.
+    outcome submit(transaction t, const ticket& who = {});
+    /// What is asked of the whole ensemble, without a number: an answer in the order of commits.
+    void pass_through(transaction t, const ticket& who);
+    std::int64_t now_ms() const;
+
+    // --- the quorum (scripted_quorum.cpp) --------------------------------------------------------
+
+    void has_quorum(bool yes);
+    void add(const std::shared_ptr<server_core>& server);
+    /// Something has changed about a server: who leads now, who follows?
+    void look_again();
+    bool can_commit(const server_core& from) const;
+    std::string_view role_of(const server_core& server) const;
+    std::vector<std::shared_ptr<server_core>> live_servers() const;
 
     std::shared_ptr<transport> time;
     boost::asio::any_io_executor ex;
     ensemble_options options;
-    wire::server_version version;
-    znode_tree tree;
-    std::int64_t zxid = 0;
+    /// The state after the last transaction. Servers that are in step with it have no other.
+    std::shared_ptr<server_state> head;
     std::int64_t next_session;
     bool quorum = true;
     std::map<std::int64_t, server_session> sessions;
     std::vector<std::weak_ptr<server_core>> servers;
+    std::weak_ptr<server_core> leader;
 
 private:
-    static wire::server_version version_of(const ensemble_options& o);
-    void arm();
-    void wake();
+    void watch_deadlines();
+    void end_overdue();
+    void watch_mortals();
+    void end_mortals();
+    void close_session(std::int64_t session);
 
-    time_point armed_ = never;
-    std::uint64_t arm_number_ = 0;
-    boost::asio::cancellation_signal cancel_;
-};
+    bool is_present(const server_core& s) const;
+    bool is_reachable(const server_core& s) const;
+    bool is_majority(bool (ensemble_core::*test)(const server_core&) const) const;
+    /// There is a leader, and it reaches a majority.
+    bool is_leading() const;
+    void lose_leader();
+    void elect();
+    void restart_clocks();
 
-/// The watches of one connection, as a server keeps them: two managers, for data and for children,
-/// each with the modes of a path. Before 3.9 a path has one mode a manager, the last that was set
-/// (ZOOKEEPER-4466); later each mode is a watch of its own.
-class watch_tables {
-public:
-    enum mode : unsigned { standard = 1, persistent = 2, recursive = 4, all = 7 };
-
-    void add_data(std::string_view path, bool is_39) { set(data_, path, standard, is_39); }
-    void add_child(std::string_view path, bool is_39) { set(child_, path, standard, is_39); }
-    void add_persistent(std::string_view path, bool is_39);
-    void add_recursive(std::string_view path, bool is_39);
-
-    bool has_data(std::string_view path, unsigned modes) const { return has(data_, path, modes); }
-    bool has_child(std::string_view path, unsigned modes) const { return has(child_, path, modes); }
-    void remove_data(std::string_view path, unsigned modes) { remove(data_, path, modes); }
-    void remove_child(std::string_view path, unsigned modes) { remove(child_, path, modes); }
-
-    /// Whether the connection hears of what happened to the path; one-shot watches are gone then.
-    bool fire_data(std::string_view path) { return fire(data_, path, true); }
-    bool fire_child(std::string_view path, bool is_children_event)
-    {
-        return fire(child_, path, !is_children_event);
-    }
-
-    std::size_t size() const;
-
-private:
-    using table = std::map<std::string, unsigned, std::less<>>;
-
-    static void set(table& in, std::string_view path, mode m, bool is_39);
-    static bool has(const table& in, std::string_view path, unsigned modes);
-    static void remove(table& in, std::string_view path, unsigned modes);
-    static bool fire(table& in, std::string_view path, bool reaches_recursive);
-
-    table data_;  // data and exist: servers do not tell them apart
-    table child_;
+    alarm deadlines_;
+    alarm mortals_;
+    alarm quorum_check_;
+    alarm election_;
+    bool is_electing_ = false;
 };
 
 class server_core : public std::enable_shared_from_this<server_core> {
 public:
-    server_core(std::shared_ptr<ensemble_core> e, scripted_server::listen_function l, endpoint a)
-        : ensemble(std::move(e)), listen(std::move(l)), at(std::move(a))
+    server_core(std::shared_ptr<ensemble_core> e, scripted_server::listen_function l, endpoint a,
+                bool observer)
+        : ensemble(std::move(e)), listen(std::move(l)), at(std::move(a)), copy(ensemble->head),
+          is_observer(observer)
     {
     }
+
+    // --- the process (scripted_server.cpp) -------------------------------------------------------
 
     void start();
     void stop();
     void drop_connections();
     void set_paused(bool yes);
+    void set_isolated(bool yes);
     void release();
-    void publish(const writing& w);
+    bool is_alive() const noexcept { return listening != nullptr; }
+
+    // --- its copy (scripted_replica.cpp) ---------------------------------------------------------
+
+    void set_lag(duration by);
+    /// A transaction has got its place in the order; `done` is what came of it at the head.
+    void learn(const transaction& t, const outcome& done, const ticket& who);
+    /// On behalf of one of its connections: at once, or once there is a quorum to ask.
+    void ask(transaction t, ticket who);
+    /// Catches up and serves.
+    void join();
+    /// Has no leader: clients are sent away.
+    void leave();
+    bool serves() const noexcept { return ensemble->quorum && has_leader; }
+    /// Whether it may be asked at all: by clients that content themselves with reading, too.
+    bool takes(bool read_only) const
+    {
+        return serves() || (read_only && ensemble->options.read_only_mode);
+    }
 
     std::shared_ptr<ensemble_core> ensemble;
     scripted_server::listen_function listen;
@@ -136,15 +164,34 @@ public:
     std::uint64_t last_connection = 0;
     std::vector<request_record> log;
     scripted_server::frame_hook hook;
+    std::shared_ptr<server_state> copy;  // the ensemble's head, while in step
+    bool is_observer = false;
+    bool has_leader = true;
     bool paused = false;
+    bool isolated = false;
+    time_point out_of_reach_since{};  // of paused and isolated
     bool closes_on_accept = false;
 
 private:
+    /// Learned, not applied yet.
+    struct late {
+        transaction t;
+        ticket who;
+        time_point due;
+    };
+
     void accept();
     void accepted(std::unique_ptr<stream> s);
+    void finish(const outcome& done, const transaction& t, const ticket& who);
+    void catch_up();
+    bool is_in_step() const { return copy == ensemble->head; }
+    void fall_behind();
 
-    std::uint64_t generation_ =
-        0;  // counts up with every stop: late completions find themselves old
+    std::uint64_t generation_ = 0;  // counts up with every stop: late completions are old then
+    duration lag_{};
+    std::deque<late> behind_;
+    std::deque<late> unasked_;
+    alarm catching_up_;
 };
 
 /// One connection: frames in, frames out, each past the script.
@@ -164,39 +211,31 @@ public:
     void close();
     bool closed() const noexcept { return closing_; }
 
-    // --- for the operations (server_operations.cpp) ----------------------------------------------
-
-    /// A complete frame; `op` and `path` are for the script.
-    void send(std::string frame, wire::op_code op, std::int32_t xid, std::string_view path = {});
-    void send_event(event_type type, std::string_view path, std::int64_t zxid);
-    /// Behind everything that waits to be written.
-    void close_when_sent();
-    /// False once the session has moved to a connection of another server.
-    bool owns_session();
-    void notify(const change& what, std::int64_t zxid);
-    ensemble_core& ensemble();
-
-    std::int64_t session = 0;
-    watch_tables watches;
-    std::vector<std::pair<std::string, std::string>> identities{{"ip", "127.0.0.1"}};
+    /// A transaction of this connection is done.
+    void finish(const outcome& done, const transaction& t, std::int32_t xid);
+    /// Tells what it has watched of these changes.
+    void hear(const std::vector<change>& changes, std::int64_t zxid);
+    std::size_t watches() const { return peer_.watches.size(); }
+    std::int64_t session() const noexcept { return peer_.session; }
+    const server_core* server() const { return server_.lock().get(); }
 
 private:
     struct item {
-        std::string bytes;  // of a request: the payload
+        std::string bytes{};  // of a request: the payload
         bool held = false;
         bool then_close = false;
         time_point not_before{};
+        std::optional<std::int32_t> answer{};  // the script's, in place of the server's
     };
+
+    // --- bytes and the script (server_connection.cpp)
 
     void read();
     void on_read(boost::system::error_code ec, std::size_t n);
     void split_frames();
+    bool answer_word(std::string_view word);
     void receive(std::string_view payload);
     void process_all();
-    void process(std::string_view payload);
-    void shake_hands(std::string_view payload);
-    void refuse_session(bool with_flag);
-    void answer_word(std::string_view word);
     void write();
     void on_written(boost::system::error_code ec);
     /// False while the first one waits (for release or its time).
@@ -204,16 +243,42 @@ private:
     /// What the script makes of it; false: nothing is left of it.
     bool ask_script(const frame_view& view, item& what);
     void record(const wire::request_header& header, std::string_view payload);
+    /// A complete frame; `op` and `path` are for the script.
+    void send(std::string frame, wire::op_code op, std::int32_t xid, std::string_view path = {});
+    /// Behind everything that waits to be written.
+    void close_when_sent();
     void let_go();
+
+    // --- what it says (server_dialogue.cpp)
+
+    /// False: it has to wait until an earlier one is done.
+    bool may_process(const item& next) const;
+    void process(const item& next);
+    void shake_hands(std::string_view payload);
+    void take_session(const wire::connect_request& request);
+    void welcome();
+    void refuse_session();
+    void execute(const wire::request_header& header, std::string_view body);
+    void ask(const wire::request_header& header, std::string_view body);
+    void answer(const wire::request_header& header, std::int32_t err, std::int64_t zxid,
+                std::string_view body = {});
+    void send_event(const event& what);
+    /// Whether the session is still this connection's.
+    bool owns_session() const;
+    bool upgrade_session();
+    ensemble_core& ensemble() const { return *server_.lock()->ensemble; }
 
     std::weak_ptr<server_core> server_;
     std::uint64_t number_;
     std::shared_ptr<stream> stream_;
+    peer peer_;
+    std::size_t unfinished_ = 0;  // transactions asked for
     std::array<char, 65536> chunk_{};
     std::string received_;
     std::deque<item> in_;
     std::deque<item> out_;
     std::string writing_;
+    bool has_flag_ = true;  // its ConnectRequest had the read-only flag, so the answer has it
     bool established_ = false;
     bool seen_handshake_ = false;
     bool reading_ = false;
@@ -226,10 +291,7 @@ private:
     boost::asio::cancellation_signal cancel_write_;
 };
 
-/// Executes one request and sends the answer (server_operations.cpp).
-void execute(server_connection& on, std::string_view payload);
-
-/// The path of a request, for records and scripts: empty where it has none.
-std::string_view path_of(wire::op_code op, std::string_view body);
+/// What a four-letter word is answered with; nothing for a word that is none.
+std::optional<std::string> word_answer(const server_core& server, std::string_view word);
 
 }  // namespace coati::testing

@@ -19,10 +19,13 @@ BAD = {
         {"include/coati/recipe/lock.hpp": "#include <coati/detail/initiate.hpp>\n"},
         {"include/coati/testing/world.hpp": "#include <coati/client.hpp>\n"},
         {"include/coati/errc.hpp": "#include <coati/protocol/b.hpp>\n"},
+        {"src/testing/model/a.cpp": "#include <coati/testing/world.hpp>\n"},
+        {"src/testing/model/a.cpp": "#include <coati/transport.hpp>\n"},
     ],
     "low_floors_know_no_asio": [
         {"include/coati/wire/a.hpp": "#include <boost/asio/buffer.hpp>\n"},
         {"src/protocol/a.cpp": "auto t = clock.now();\n"},
+        {"src/testing/model/a.cpp": "#include <boost/asio/buffer.hpp>\n"},
     ],
     "only_transport_touches_the_world": [
         {"src/engine.cpp": "auto t = std::chrono::steady_clock::now();\n"},
@@ -72,6 +75,7 @@ GOOD = {
         {"include/coati/recipe/lock.hpp": "#include <coati/client.hpp>\n"},
         {"include/coati/recipe/lock.hpp": "#include <coati/stat.hpp>\n"},
         {"include/coati/src.hpp": '#include "engine.cpp"\n'},
+        {"src/testing/a.cpp": '#include "model/b.hpp"\n', "src/testing/model/b.hpp": ""},
         {"test/unit/a_test.cpp": "#include <coati/client.hpp>\n"},
     ],
     "low_floors_know_no_asio": [

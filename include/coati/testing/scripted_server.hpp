@@ -6,6 +6,7 @@
 #pragma once
 
 #include <coati/clock.hpp>
+#include <coati/errc.hpp>
 #include <coati/transport.hpp>
 #include <coati/wire/op_code.hpp>
 
@@ -33,19 +34,45 @@ struct ensemble_options {
     std::chrono::milliseconds min_session_timeout{4'000};
     /// And lowered to this.
     std::chrono::milliseconds max_session_timeout{40'000};
+    /// Sessions end on a multiple of this, the first behind their timeout, as servers do it to
+    /// have few moments to look at. 0: exactly at their timeout.
+    std::chrono::milliseconds tick{0};
     /// As `srvr` says it. An operation of a later release is answered by unimplemented (-6) and the
     /// end of the connection. Below 3.9: events carry zxid -1, create2 inside a multi answers as
-    /// create, removing persistent watches by their own type fails, and a path has one watch mode
-    /// a connection, the last that was set (ZOOKEEPER-4466). Three numbers, or the ensemble throws
-    /// std::invalid_argument.
+    /// create, removing persistent watches by their own type fails, a path has one watch mode
+    /// a connection, the last that was set (ZOOKEEPER-4466), and `exists` asks for no permission.
+    /// Three numbers, or the ensemble throws std::invalid_argument.
     std::string version = "3.9.3";
     /// Whether `srvr`, `isro` and `ruok` are answered; without: as by a server whose whitelist of
     /// such commands is empty.
     bool four_letter_words = true;
     bool extended_types = true;  ///< TTL znodes; without: unimplemented (-6), connection usable.
+    /// How often containers and TTL znodes are looked at that have outlived their use.
+    std::chrono::milliseconds container_check{60'000};
+    /// Bytes of a request, without its length. A longer one ends the connection.
+    std::size_t max_request = 1'048'575;
+    /// `super:` and a hash, as `acl::digest(...).id` has it: who authenticates so may do
+    /// everything.
+    std::string super_digest{};
+    /// Whether events of znodes that a session may not read are kept from it. By default as of
+    /// `version`: since 3.8.4 and 3.9.2.
+    std::optional<bool> hides_events{};
     /// Without a quorum servers take sessions of clients that allow it, for reading; they last
     /// until there is a quorum again. Without: nobody is served then.
     bool read_only_mode = false;
+    /// A new session is known to its server alone, and expired to all others.
+    bool local_sessions = false;
+    /// The first ephemeral makes a local session known to all. Without: that create fails (-120).
+    bool local_session_upgrading = true;
+    /// Servers need each other: a majority of voters, and a leader among them. Whoever is cut off
+    /// from it sends its clients away after `peer_timeout`; so do all when the leader is lost,
+    /// until the next one has been elected. Without: every server serves, whatever happens to
+    /// others.
+    bool elections = false;
+    /// How long servers wait for each other before they give up.
+    std::chrono::milliseconds peer_timeout{2'000};
+    /// From the loss of a leader to the next one.
+    std::chrono::milliseconds election_time{200};
     /// Of the first session; the others count up from it.
     std::int64_t first_session_id = 0x100000000000001;
 };
@@ -58,8 +85,9 @@ struct session_info {
     time_point expires;                   ///< If nothing is received before.
 };
 
-/// What its servers have in common: sessions, the tree, zxids. Replication takes no time here.
-/// Everything runs on one thread (`ex` is serial); the streams and the transport may be anyone's.
+/// What its servers have in common: sessions, the tree, zxids. Replication takes no time, but where
+/// a server is told to lag. Everything runs on one thread (`ex` is serial); the streams and the
+/// transport may be anyone's.
 class scripted_ensemble {
 public:
     /// In any world: `time` tells the time, and everything runs on `ex`.
@@ -77,8 +105,11 @@ public:
     /// Every session that has not ended.
     std::vector<session_info> sessions() const;
     /// Without a quorum servers accept, and hang up on the first bytes (but see read_only_mode);
-    /// sessions do not age. Every change of this cuts all connections, as an election does.
+    /// sessions do not age. Every change of this cuts all connections, as an election does. On top
+    /// of what `elections` says.
     void has_quorum(bool yes);
+    /// Where the leader listens; nothing while there is none. Without `elections` the first server.
+    std::optional<endpoint> leader() const;
 
     /// That of the last write.
     std::int64_t zxid() const;
@@ -122,10 +153,15 @@ struct frame_view {
 class verdict {
 public:
     /// What the functions below give, one each.
-    enum class kind : std::uint8_t { pass, drop, withhold, delay, replace, close };
+    enum class kind : std::uint8_t { pass, drop, withhold, delay, replace, close, answer };
 
     /// As if there were no script.
     static verdict pass() { return verdict(kind::pass); }
+    /// The same, and the connection is closed behind it: behind the reply, or, of a request, behind
+    /// whatever is answered to it.
+    static verdict pass_and_close();
+    /// A request is not executed: this code is the answer. Means nothing for replies.
+    static verdict answer(errc code);
     /// It never existed.
     static verdict drop() { return verdict(kind::drop); }
     /// Waits for `release()`.
@@ -143,7 +179,8 @@ public:
     kind what = kind::pass;   ///< What becomes of the frame.
     duration by{};            ///< Of a delay.
     std::string bytes;        ///< Of a replacement.
-    bool then_close = false;  ///< The connection is closed behind the replacement.
+    bool then_close = false;  ///< The connection is closed behind it.
+    errc code{};              ///< Of an answer.
 
 private:
     explicit verdict(kind k) : what(k) {}
@@ -163,6 +200,9 @@ struct request_record {
     std::size_t size = 0;  ///< Of the payload.
 };
 
+/// Whether a server has a vote. Observers follow, and serve; a quorum is one of voters.
+enum class server_role : std::uint8_t { voter, observer };
+
 /// One server of the ensemble.
 class scripted_server {
 public:
@@ -170,9 +210,11 @@ public:
     using listen_function = std::function<std::unique_ptr<listener>(const endpoint&)>;
 
     /// Listens at once, by `listen(at)`.
-    scripted_server(scripted_ensemble& ensemble, const endpoint& at, listen_function listen);
+    scripted_server(scripted_ensemble& ensemble, const endpoint& at, listen_function listen,
+                    server_role role = server_role::voter);
     /// In a simulated world.
-    scripted_server(scripted_ensemble& ensemble, world& in, const endpoint& at);
+    scripted_server(scripted_ensemble& ensemble, world& in, const endpoint& at,
+                    server_role role = server_role::voter);
     ~scripted_server();
     scripted_server(const scripted_server&) = delete;
     scripted_server& operator=(const scripted_server&) = delete;
@@ -188,6 +230,15 @@ public:
     void pause();
     /// Goes on with what has come meanwhile.
     void resume();
+    /// Learns of every transaction so much later than the ensemble has it: reads are old by that
+    /// much, writes are answered that late, and a client that has seen more is turned away. 0 ends
+    /// it, once it has caught up.
+    void lag(duration by);
+    /// Is cut off from the other servers, not from its clients: reads grow old and writes wait,
+    /// until it has been `heal`ed or, with elections, has given up after `peer_timeout`.
+    void isolate();
+    /// Is with the other servers again.
+    void heal();
 
     /// Says what becomes of a frame. The view is valid during the call.
     using frame_hook = std::function<verdict(const frame_view&)>;

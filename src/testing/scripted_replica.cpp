@@ -1,0 +1,130 @@
+// One server's copy of the tree: in step with the ensemble, or behind it.
+//
+// In step it shares the ensemble's state and has none of its own. It falls behind with a copy as it
+// was, and applies there what it learns, when that is due.
+#include "server_core.hpp"
+
+#include <utility>
+
+namespace coati::testing {
+
+void server_core::fall_behind()
+{
+    if (is_in_step()) {
+        copy = std::make_shared<server_state>(*ensemble->head);
+    }
+}
+
+void server_core::set_lag(duration by)
+{
+    lag_ = by;
+    if (by > duration::zero()) {
+        fall_behind();
+    } else {
+        catch_up();
+    }
+}
+
+void server_core::set_isolated(bool yes)
+{
+    if (isolated == yes) {
+        return;
+    }
+    isolated = yes;
+    out_of_reach_since = ensemble->time->now();
+    if (yes) {
+        fall_behind();
+    }
+    ensemble->look_again();
+    if (!yes) {
+        join();
+    }
+}
+
+void server_core::learn(const transaction& t, const outcome& done, const ticket& who)
+{
+    if (!is_alive()) {
+        return;
+    }
+    if (is_in_step()) {
+        finish(done, t, who);
+        return;
+    }
+    behind_.push_back({t, who, ensemble->time->now() + lag_});
+    catch_up();
+}
+
+void server_core::finish(const outcome& done, const transaction& t, const ticket& who)
+{
+    const auto asker = who.from.lock();
+    if (!done.changes.empty()) {
+        const auto all = connections;
+        for (const auto& [number, each] : all) {
+            each->hear(done.changes, t.zxid);
+        }
+    }
+    if (asker && asker->server() == this) {
+        asker->finish(done, t, who.xid);
+    }
+}
+
+void server_core::ask(transaction t, ticket who)
+{
+    if (!ensemble->can_commit(*this)) {
+        unasked_.push_back({std::move(t), std::move(who), {}});
+    } else if (t.op == wire::op_code::sync) {
+        ensemble->pass_through(std::move(t), who);
+    } else {
+        if (t.op == wire::op_code::close_session) {
+            ensemble->forget(t.session);
+        }
+        ensemble->submit(std::move(t), who);
+    }
+}
+
+void server_core::catch_up()
+{
+    const auto self = shared_from_this();
+    while (!isolated && !behind_.empty() && behind_.front().due <= ensemble->time->now()) {
+        const late next = std::move(behind_.front());
+        behind_.pop_front();
+        outcome done;
+        if (next.t.op == wire::op_code::sync) {
+            done.body = next.t.body;
+        } else {
+            done = copy->apply(next.t);
+        }
+        finish(done, next.t, next.who);
+    }
+    if (behind_.empty() && !isolated && lag_ == duration::zero()) {
+        copy = ensemble->head;
+    }
+    const time_point when = behind_.empty() || isolated ? never : behind_.front().due;
+    catching_up_.set(*ensemble, when, [this] { catch_up(); });
+}
+
+void server_core::join()
+{
+    if (!std::exchange(has_leader, true)) {
+        behind_.clear();
+        copy = ensemble->head;
+        if (lag_ > duration::zero()) {
+            fall_behind();
+        }
+    }
+    catch_up();
+    while (!unasked_.empty() && ensemble->can_commit(*this)) {
+        late next = std::move(unasked_.front());
+        unasked_.pop_front();
+        ask(std::move(next.t), std::move(next.who));
+    }
+}
+
+void server_core::leave()
+{
+    has_leader = false;
+    unasked_.clear();
+    drop_connections();
+}
+
+}  // namespace coati::testing
