@@ -4,9 +4,12 @@
 # The one list: name, then the oldest version that will do, if that matters. A name with bars is a
 # choice: the first that the distribution has.
 # shellcheck disable=SC2034 # used by who sources this
+build_packages=(
+    g++ ninja-build pkg-config ccache python3 meson:1.3 'libboost1.83-dev|libboost-dev:1.83'
+)
+# shellcheck disable=SC2034
 packages=(
-    g++ git ninja-build pkg-config ccache python3
-    meson:1.3 'libboost1.83-dev|libboost-dev:1.83' catch2:3.3
+    "${build_packages[@]}" git catch2:3.3 python3-kazoo
     libssl-dev openssl libsasl2-dev libsasl2-modules libsasl2-modules-gssapi-mit
     default-jre-headless zookeeper krb5-kdc krb5-admin-server
 )

@@ -2,8 +2,9 @@
 
 Usage: summary.py BUILD_FOLDER
 
-A Catch2 suite counts by test cases, as its XML report has them; anything else counts as one. A
-suite that ends badly without a failed test case (a crash, a sanitizer, a timeout) adds one failure.
+A Catch2 suite counts by test cases, as its XML report has them, one that speaks TAP by its lines;
+anything else counts as one. A suite that ends badly without a failed test case (a crash, a
+sanitizer, a timeout) adds one failure.
 The exit code is 1 when something failed, or when nothing ran at all.
 """
 
@@ -14,6 +15,7 @@ import sys
 
 GOOD = {"OK", "EXPECTEDFAIL"}
 CASE = re.compile(r'<TestCase name="([^"]*)"(.*?)</TestCase>', re.DOTALL)
+TAP_LINE = re.compile(r"^(not )?ok \d+ - (.*?)(?: \([\d.]+ s\))?$", re.MULTILINE)
 RESULT = re.compile(r'<OverallResult success="(true|false)"(?: skips="(\d+)")?')
 
 
@@ -31,6 +33,13 @@ def count_cases(report):
     return passed, failed, skipped
 
 
+def count_lines(output):
+    """The same of TAP."""
+    lines = TAP_LINE.findall(output)
+    failed = [name for bad, name in lines if bad]
+    return len(lines) - len(failed), failed, 0
+
+
 def main():
     build = pathlib.Path(sys.argv[1])
     log = build / "meson-logs" / "testlog.json"
@@ -41,8 +50,13 @@ def main():
         name = test["name"].split(" / ")[-1]
         good = test["result"] in GOOD
         report = build / "test" / f"report-{name}.xml"
-        if report.exists():
-            ok, bad, left_out = count_cases(report.read_text(errors="replace"))
+        output = test.get("stdout") or ""
+        is_tap = output.startswith("TAP version")
+        if report.exists() or is_tap:
+            ok, bad, left_out = (
+                count_lines(output) if is_tap
+                else count_cases(report.read_text(errors="replace"))
+            )
             passed += ok
             skipped += left_out
             failed += [f"{name}: {case}" for case in bad]

@@ -1,11 +1,13 @@
 // ./dev demo: one client rides through the loss of its server, then through the loss of its
 // session.
 //
-// Runs beside three real servers: COATI_CONNECT says where they listen ("host:port,..."),
-// COATI_SERVER_PIDS which process each one is ("port=pid,..."). Act one kills the server that the
-// client is connected to: the session, its ephemeral and its watch survive on another server. Act
-// two ends the session on the server: the application is told, and `supervise` starts it again in a
-// new session. Every claim that is printed has been checked; the first that fails ends the program.
+// Runs beside three servers; COATI_CONNECT says where they listen ("host:port,..."). Of real ones
+// COATI_SERVER_PIDS says which process each is ("port=pid,..."); those of coati-testserver take
+// commands at COATI_COMMAND ("host:port"), and can be revived as well. Act one kills the server
+// that the client is connected to: the session, its ephemeral and its watch survive on another
+// server. Act two ends the session on the server: the application is told, and `supervise` starts
+// it again in a new session. Every claim that is printed has been checked; the first that fails
+// ends the program.
 
 #include <coati/coati.hpp>
 #include <coati/testing/expire_session.hpp>
@@ -13,7 +15,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#include <boost/asio/write.hpp>
 
 #include <signal.h>
 
@@ -67,6 +73,39 @@ pid_t server_at(std::uint16_t port)
     return static_cast<pid_t>(std::stol(all.substr(all.find(key) + key.size())));
 }
 
+/// Whether the servers are those of coati-testserver.
+bool takes_commands()
+{
+    return std::getenv("COATI_COMMAND") != nullptr;
+}
+
+/// One line there, one line back.
+asio::awaitable<void> command(std::string line)
+{
+    const std::string at = environment("COATI_COMMAND");
+    const auto colon = at.rfind(':');
+    const asio::ip::tcp::endpoint where(
+        asio::ip::make_address(at.substr(0, colon)),
+        static_cast<std::uint16_t>(std::stoi(at.substr(colon + 1))));
+    asio::ip::tcp::socket socket(co_await asio::this_coro::executor);
+    co_await socket.async_connect(where, asio::use_awaitable);
+    line += '\n';
+    co_await asio::async_write(socket, asio::buffer(line), asio::use_awaitable);
+    std::string answer;
+    auto into = asio::dynamic_buffer(answer);
+    co_await asio::async_read_until(socket, into, '\n', asio::use_awaitable);
+    expect(answer == "ok\n", line + "is answered by ok, not " + answer);
+}
+
+asio::awaitable<void> kill_server(std::uint16_t port)
+{
+    if (takes_commands()) {
+        co_await command("kill " + std::to_string(port));
+    } else {
+        expect(::kill(server_at(port), SIGKILL) == 0, "the server can be killed");
+    }
+}
+
 class demo {
 public:
     explicit demo(coati::client zk) : zk_(std::move(zk)), begun_(zk_.now()) {}
@@ -77,6 +116,7 @@ private:
     asio::awaitable<coati::result<void>> application(coati::client zk);
     asio::awaitable<coati::result<void>> first_session(coati::client zk);
     asio::awaitable<coati::result<void>> lose_server(coati::client zk);
+    asio::awaitable<coati::result<void>> revive(coati::client zk, coati::endpoint dead);
     asio::awaitable<coati::result<void>> fire_once(coati::client zk, coati::watch watch);
     asio::awaitable<coati::result<void>> lose_session(coati::client zk);
     asio::awaitable<coati::result<void>> next_session(coati::client zk);
@@ -123,7 +163,7 @@ asio::awaitable<coati::result<void>> demo::lose_server(coati::client zk)
     BOOST_OUTCOME_CO_TRY(auto before, co_await zk.get(member_path));
     const auto old_server = zk.session().server;
     say("killing the server at " + to_string(old_server));
-    expect(::kill(server_at(old_server.port), SIGKILL) == 0, "the server can be killed");
+    co_await kill_server(old_server.port);
 
     // No retry loop: a read that was in flight is sent again on the next connection.
     BOOST_OUTCOME_CO_TRY(auto after, co_await zk.get(member_path));
@@ -134,7 +174,27 @@ asio::awaitable<coati::result<void>> demo::lose_server(coati::client zk)
     expect(after.stat.ephemeral_owner == first_id_, "the ephemeral belongs to this session");
     say("same session " + hex(session.id) + " on " + to_string(session.server) +
         ", same ephemeral, czxid " + hex(after.stat.czxid));
+    if (takes_commands()) {
+        BOOST_OUTCOME_CO_TRY(co_await revive(zk, old_server));
+    }
     co_return coati::success();
+}
+
+/// The server comes back, and the client goes back to it, with its session.
+asio::awaitable<coati::result<void>> demo::revive(coati::client zk, coati::endpoint dead)
+{
+    say("reviving the server at " + to_string(dead));
+    co_await command("revive " + std::to_string(dead.port));
+    std::vector<coati::server_address> only_this = {{dead.address, dead.port}};
+    BOOST_OUTCOME_CO_TRY(co_await zk.set_servers(std::move(only_this)));
+    while (zk.session().server != dead) {
+        BOOST_OUTCOME_CO_TRY(co_await zk.sleep_for(5ms));
+    }
+    BOOST_OUTCOME_CO_TRY(auto mine, co_await zk.get(member_path));
+    expect(mine.stat.ephemeral_owner == first_id_, "the session has moved to the revived server");
+    say("same session " + hex(first_id_) + " on " + to_string(dead) + " again");
+    auto all = coati::config::parse(environment("COATI_CONNECT")).value().servers;
+    co_return co_await zk.set_servers(std::move(all));
 }
 
 asio::awaitable<coati::result<void>> demo::fire_once(coati::client zk, coati::watch watch)

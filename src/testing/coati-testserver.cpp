@@ -42,10 +42,13 @@ runs the command with COATI_CONNECT and COATI_COMMAND in its environment, and en
 exit code.
 
   --servers N, --ensemble N   how many servers, 1
+  --observers N               how many of them, the last ones, have no vote, 0
+  --no-elections              every server serves, whatever happens to the others
   --port N                    of the first server, the others behind it; free ports
   --version V                 the ZooKeeper that it speaks like, as 3.8.0 or 3.9.3
   --min-session-timeout MS    what clients ask for is raised to this, 4000
   --max-session-timeout MS    and lowered to this, 40000
+  --super-digest user:HASH    who authenticates so may do everything
   --read-only                 servers without a quorum serve read-only clients
   --data FILE                 commands to execute first, such as `create /path data`
   --command-port N            where commands are taken; a free port
@@ -96,6 +99,12 @@ arguments parse(int argc, char** argv)
         };
         if (option == "--servers" || option == "--ensemble") {
             out.server.servers = number_of<std::size_t>(option, value(), 64);
+        } else if (option == "--observers") {
+            out.server.observers = number_of<std::size_t>(option, value(), 64);
+        } else if (option == "--no-elections") {
+            out.server.elections = false;
+        } else if (option == "--super-digest") {
+            ensemble.super_digest = value();
         } else if (option == "--port") {
             out.server.port = number_of<std::uint16_t>(option, value(), 65'535);
         } else if (option == "--command-port") {

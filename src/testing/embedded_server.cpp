@@ -38,6 +38,11 @@ void check_options(const embedded_options& o)
         throw std::invalid_argument("embedded_options::servers is " + std::to_string(o.servers) +
                                     "; it takes 1 to " + std::to_string(most_servers));
     }
+    if (o.observers >= o.servers) {
+        throw std::invalid_argument(
+            "embedded_options::observers is " + std::to_string(o.observers) + " of " +
+            std::to_string(o.servers) + " servers; at least one must have a vote");
+    }
     if (o.port != 0 && o.port + o.servers - 1 > 65'535) {
         throw std::invalid_argument("embedded_options::port is " + std::to_string(o.port) +
                                     "; the ports behind it do not suffice for " +
@@ -49,6 +54,13 @@ void check_options(const embedded_options& o)
                                     " ms, which is more than the max_session_timeout of " +
                                     std::to_string(o.ensemble.max_session_timeout.count()) + " ms");
     }
+}
+
+ensemble_options options_of(const embedded_options& o)
+{
+    ensemble_options out = o.ensemble;
+    out.elections = o.elections.value_or(o.servers > 1);
+    return out;
 }
 
 /// A port for a server that may be killed for a while. One of the range that outgoing connections
@@ -68,12 +80,12 @@ std::uint16_t some_port(transport& random)
 
 }  // namespace
 
-std::string_view name(server_state state) noexcept
+std::string_view name(process_state state) noexcept
 {
     switch (state) {
-    case server_state::running: return "running";
-    case server_state::paused: return "paused";
-    case server_state::killed: return "killed";
+    case process_state::running: return "running";
+    case process_state::paused: return "paused";
+    case process_state::killed: return "killed";
     }
     return "unknown";
 }
@@ -82,14 +94,15 @@ class embedded_server::state_of_it {
 public:
     explicit state_of_it(const embedded_options& options)
         : time_(make_tcp_transport(context_.get_executor())),
-          ensemble_(time_, context_.get_executor(), options.ensemble),
-          states_(options.servers, server_state::running)
+          ensemble_(time_, context_.get_executor(), options_of(options)),
+          states_(options.servers, process_state::running)
     {
         for (std::size_t i = 0; i < options.servers; ++i) {
+            const auto role = i + options.observers < options.servers ? server_role::voter
+                                                                      : server_role::observer;
             servers_.push_back(options.port == 0
-                                   ? start_somewhere()
-                                   : start(static_cast<std::uint16_t>(
-                                         static_cast<std::size_t>(options.port) + i)));
+                                   ? start_somewhere(role)
+                                   : start(static_cast<std::uint16_t>(options.port + i), role));
             at_.push_back(servers_.back()->local());
             connect_string_ += (i == 0 ? "" : ",") + to_string(at_.back());
         }
@@ -129,22 +142,22 @@ public:
     const coati::endpoint& at(std::size_t index) const { return at_[index]; }
     std::size_t size() const noexcept { return at_.size(); }
     /// On the servers' thread only.
-    server_state& state(std::size_t index) { return states_[index]; }
+    process_state& state(std::size_t index) { return states_[index]; }
 
 private:
-    std::unique_ptr<scripted_server> start(std::uint16_t port)
+    std::unique_ptr<scripted_server> start(std::uint16_t port, server_role role)
     {
         return std::make_unique<scripted_server>(
             ensemble_, coati::endpoint(loopback, port),
-            [this](const coati::endpoint& where) { return listen(where); });
+            [this](const coati::endpoint& where) { return listen(where); }, role);
     }
 
-    std::unique_ptr<scripted_server> start_somewhere()
+    std::unique_ptr<scripted_server> start_somewhere(server_role role)
     {
         constexpr int attempts = 100;
         for (int i = 1;; ++i) {
             try {
-                return start(some_port(*time_));
+                return start(some_port(*time_), role);
             } catch (const std::system_error& taken) {
                 if (taken.code() != std::errc::address_in_use || i == attempts) {
                     throw;
@@ -181,7 +194,7 @@ private:
     std::shared_ptr<transport> time_;
     scripted_ensemble ensemble_;
     std::vector<std::unique_ptr<scripted_server>> servers_;
-    std::vector<server_state> states_;
+    std::vector<process_state> states_;
     std::vector<coati::endpoint> at_;
     std::string connect_string_;
     std::exception_ptr failed_;
@@ -242,7 +255,7 @@ void embedded_server::kill(std::size_t index)
     check(index, "kill");
     run_and_wait([&](stage& on) {
         on.server(index).kill();
-        state_->state(index) = server_state::killed;
+        state_->state(index) = process_state::killed;
     });
 }
 
@@ -251,9 +264,9 @@ void embedded_server::restart(std::size_t index)
     check(index, "restart");
     run_and_wait([&](stage& on) {
         on.server(index).kill();
-        state_->state(index) = server_state::killed;
+        state_->state(index) = process_state::killed;
         on.server(index).restart();
-        state_->state(index) = server_state::running;
+        state_->state(index) = process_state::running;
     });
 }
 
@@ -261,9 +274,9 @@ void embedded_server::pause(std::size_t index)
 {
     check(index, "pause");
     run_and_wait([&](stage& on) {
-        if (state_->state(index) == server_state::running) {
+        if (state_->state(index) == process_state::running) {
             on.server(index).pause();
-            state_->state(index) = server_state::paused;
+            state_->state(index) = process_state::paused;
         }
     });
 }
@@ -272,8 +285,8 @@ void embedded_server::resume(std::size_t index)
 {
     check(index, "resume");
     run_and_wait([&](stage& on) {
-        if (state_->state(index) == server_state::paused) {
-            state_->state(index) = server_state::running;
+        if (state_->state(index) == process_state::paused) {
+            state_->state(index) = process_state::running;
             on.server(index).resume();
         }
     });
@@ -294,10 +307,42 @@ void embedded_server::drop_connections()
     });
 }
 
-server_state embedded_server::state(std::size_t index) const
+void embedded_server::isolate(std::size_t index)
+{
+    check(index, "isolate");
+    run_and_wait([&](stage& on) { on.server(index).isolate(); });
+}
+
+void embedded_server::heal(std::size_t index)
+{
+    check(index, "heal");
+    run_and_wait([&](stage& on) { on.server(index).heal(); });
+}
+
+void embedded_server::lag(std::size_t index, duration by)
+{
+    check(index, "lag");
+    run_and_wait([&](stage& on) { on.server(index).lag(by); });
+}
+
+std::optional<std::size_t> embedded_server::leader() const
+{
+    std::optional<std::size_t> found;
+    run_and_wait([&](stage& on) {
+        const auto at = on.ensemble().leader();
+        for (std::size_t i = 0; at && i < size(); ++i) {
+            if (state_->at(i).port == at->port) {
+                found = i;
+            }
+        }
+    });
+    return found;
+}
+
+process_state embedded_server::state(std::size_t index) const
 {
     check(index, "state");
-    server_state is = server_state::killed;
+    process_state is = process_state::killed;
     run_and_wait([&](stage&) { is = state_->state(index); });
     return is;
 }

@@ -126,6 +126,11 @@ std::span<const server_commands::command> server_commands::all()
         command{"pause", "[S]", "stands still, as after SIGSTOP; without S: all", &self::pause},
         command{"resume", "[S]", "goes on; without S: all", &self::resume},
         command{"drop", "[S]", "closes all connections and goes on listening", &self::drop},
+        command{"isolate", "S", "cut off from the other servers, not from its clients",
+                &self::isolate},
+        command{"heal", "[S]", "with the other servers again; without S: all", &self::heal},
+        command{"lag", "S MS", "learns of every change so much later; 0 ends it", &self::lag},
+        command{"leader", "", "which server leads", &self::leader},
         command{"quorum", "on|off", "without a quorum nobody is served", &self::quorum},
         command{"expire", "ID|all", "ends a session as its deadline would", &self::expire},
         command{"sessions", "", "the ids of all sessions", &self::sessions},
@@ -210,7 +215,7 @@ void server_commands::each_of(string_view rest, What what)
 string server_commands::kill(string_view rest)
 {
     const std::size_t which = server_of(rest);
-    if (server_.state(which) == server_state::killed) {
+    if (server_.state(which) == process_state::killed) {
         throw std::invalid_argument("server " + std::to_string(which) +
                                     " is killed already; `revive` brings it back");
     }
@@ -221,7 +226,7 @@ string server_commands::kill(string_view rest)
 string server_commands::revive(string_view rest)
 {
     const std::size_t which = server_of(rest);
-    if (server_.state(which) != server_state::killed) {
+    if (server_.state(which) != process_state::killed) {
         throw std::invalid_argument("server " + std::to_string(which) + " is " +
                                     string(name(server_.state(which))) +
                                     "; only a killed one can be revived");
@@ -246,6 +251,38 @@ string server_commands::drop(string_view rest)
 {
     each_of(rest, [this](std::size_t i) { server_.drop_connections(i); });
     return {};
+}
+
+string server_commands::isolate(string_view rest)
+{
+    server_.isolate(server_of(rest));
+    return {};
+}
+
+string server_commands::heal(string_view rest)
+{
+    each_of(rest, [this](std::size_t i) { server_.heal(i); });
+    return {};
+}
+
+string server_commands::lag(string_view rest)
+{
+    const std::size_t which = server_of(take_word(rest));
+    std::int32_t by = 0;
+    if (!parse(rest, by) || by < 0) {
+        throw std::invalid_argument("lag takes a server and milliseconds, as in `lag 0 250`");
+    }
+    server_.lag(which, std::chrono::milliseconds(by));
+    return {};
+}
+
+string server_commands::leader(string_view)
+{
+    const auto which = server_.leader();
+    if (!which) {
+        throw std::runtime_error("there is no leader now");
+    }
+    return std::to_string(*which);
 }
 
 string server_commands::quorum(string_view rest)

@@ -34,6 +34,10 @@ private:
     std::string pause(std::string_view rest);
     std::string resume(std::string_view rest);
     std::string drop(std::string_view rest);
+    std::string isolate(std::string_view rest);
+    std::string heal(std::string_view rest);
+    std::string lag(std::string_view rest);
+    std::string leader(std::string_view rest);
     std::string quorum(std::string_view rest);
     std::string expire(std::string_view rest);
     std::string sessions(std::string_view rest);

@@ -112,23 +112,69 @@ TEST_CASE("servers are killed and restarted on their ports, and sessions live on
     REQUIRE(on.zk.session().server.port == server.endpoint(0).port);
 
     server.kill(0);
-    CHECK(server.state(0) == server_state::killed);
+    CHECK(server.state(0) == process_state::killed);
     server.pause(0);  // nothing to pause
-    CHECK(server.state(0) == server_state::killed);
+    CHECK(server.state(0) == process_state::killed);
     CHECK(session::of(on.zk.get("/mine")).value().stat.ephemeral_owner == id);
-    CHECK(on.zk.session().server.port == server.endpoint(1).port);
+    const auto second = on.zk.session().server.port;
+    CHECK(second != server.endpoint(0).port);
 
     server.restart(0);
-    CHECK(server.state(0) == server_state::running);
-    server.kill(1);
-    server.kill(2);
+    CHECK(server.state(0) == process_state::running);
+    server.kill(second == server.endpoint(1).port ? 1U : 2U);
     CHECK(session::of(on.zk.get("/mine")).value().stat.ephemeral_owner == id);
-    CHECK(on.zk.session().server.port == server.endpoint(0).port);
+    CHECK(on.zk.session().server.port != second);
 
     server.drop_connections(0);
     server.drop_connections();
     CHECK(session::of(on.zk.get("/mine")));
     CHECK(on.zk.session().id == id);
+}
+
+TEST_CASE("embedded servers need most of each other, and a leader", "[embedded]")
+{
+    embedded_options options{.servers = 4, .observers = 1};
+    options.ensemble.election_time = 10ms;
+    embedded_server server(options);
+    REQUIRE(server.leader() == 0U);
+    session on(server);
+    REQUIRE(session::of(on.zk.create("/a")));
+    server.kill(0);
+    REQUIRE(session::of(on.zk.get("/a")));  // is sent again, until there is a leader
+    CHECK(session::of(on.zk.set("/a", "1")));
+    CHECK((server.leader() == 1U || server.leader() == 2U));
+    server.kill(1);
+    auto waiting = on.zk.get("/a")(asio::use_future);
+    CHECK(waiting.wait_for(50ms) == std::future_status::timeout);
+    CHECK(server.leader() == std::nullopt);
+    server.restart(0);
+    CHECK(waiting.get().value().data == "1");
+
+    embedded_server alone({.servers = 2, .elections = false});
+    session other(alone);
+    alone.kill(1);
+    CHECK(session::of(other.zk.create("/a")));
+}
+
+TEST_CASE("an isolated or a lagging server shows its clients the past", "[embedded]")
+{
+    embedded_server server({.servers = 3});
+    session on(server);
+    REQUIRE(session::of(on.zk.create("/a", "old")));
+    const auto now = [&] { return session::of(on.zk.get("/a")).value().data; };
+    server.kill(0);  // the client is on a follower now, and that is known to be there
+    REQUIRE(now() == "old");
+    const auto where = on.zk.session().server.port == server.endpoint(1).port ? 1U : 2U;
+    server.restart(0);
+    server.isolate(where);
+    server.put("/a", "new");
+    CHECK(now() == "old");
+    server.heal(where);
+    CHECK(session::of(on.zk.sync()));
+    CHECK(now() == "new");
+    server.lag(where, 1h);
+    server.put("/a", "newer");
+    CHECK(now() == "new");
 }
 
 TEST_CASE("a paused server answers when it is resumed", "[embedded]")
@@ -137,12 +183,12 @@ TEST_CASE("a paused server answers when it is resumed", "[embedded]")
     session on(server);
     REQUIRE(session::of(on.zk.create("/a")));
     server.pause(0);
-    CHECK(server.state(0) == server_state::paused);
+    CHECK(server.state(0) == process_state::paused);
     auto waiting = on.zk.get("/a")(asio::use_future);
     CHECK(waiting.wait_for(30ms) == std::future_status::timeout);
     server.resume(0);
     CHECK(waiting.get());
-    CHECK(server.state(0) == server_state::running);
+    CHECK(server.state(0) == process_state::running);
     CHECK(name(server.state(0)) == "running");
 }
 
@@ -227,7 +273,7 @@ TEST_CASE("an exception in a script is thrown by the next call, and once", "[emb
 
 TEST_CASE("any number of threads may ask the embedded server", "[embedded]")
 {
-    embedded_server server({.servers = 2});
+    embedded_server server({.servers = 2, .elections = false});
     std::atomic<int> seen = 0;
     std::vector<std::thread> all;
     for (int t = 0; t < 4; ++t) {
@@ -251,6 +297,8 @@ TEST_CASE("what an embedded server cannot be is refused, and says why", "[embedd
 {
     CHECK_THROWS_MATCHES(embedded_server({.servers = 0}), std::invalid_argument,
                          MessageMatches(ContainsSubstring("servers is 0; it takes 1 to 64")));
+    CHECK_THROWS_MATCHES(embedded_server({.servers = 2, .observers = 2}), std::invalid_argument,
+                         MessageMatches(ContainsSubstring("observers is 2 of 2 servers")));
     CHECK_THROWS_MATCHES(embedded_server({.servers = 3, .port = 65'534}), std::invalid_argument,
                          MessageMatches(ContainsSubstring("port is 65534")));
     embedded_options upside_down;
@@ -290,16 +338,16 @@ TEST_CASE("the ports of embedded servers are their own", "[embedded]")
         const embedded_server usurper({.port = port});
         CHECK(usurper.endpoint().port == port);
         CHECK_THROWS_MATCHES(free_ones.restart(0), std::system_error, names_it);
-        CHECK(free_ones.state(0) == server_state::killed);
+        CHECK(free_ones.state(0) == process_state::killed);
     }
     free_ones.restart(0);
-    CHECK(free_ones.state(0) == server_state::running);
+    CHECK(free_ones.state(0) == process_state::running);
     CHECK(free_ones.endpoint(0).port == port);
 }
 
 TEST_CASE("a command is one line in and one line out", "[embedded][commands]")
 {
-    embedded_server server({.servers = 2});
+    embedded_server server({.servers = 2, .elections = false});
     server_commands commands(server);
     const auto second = to_string(server.endpoint(1));
     session on(server);
@@ -339,6 +387,12 @@ TEST_CASE("a command is one line in and one line out", "[embedded][commands]")
         {"resume 0", "ok"},
         {"resume", "ok"},
         {"drop", "ok"},
+        {"leader", "ok 0"},
+        {"lag 1 5", "ok"},
+        {"lag 1 0", "ok"},
+        {"lag 1", "error: lag takes a server and milliseconds, as in `lag 0 250`"},
+        {"isolate 1", "ok"},
+        {"heal", "ok"},
         {"quorum maybe", "error: quorum takes on or off"},
         {"quorum off", "ok"},
         {"quorum on", "ok"},

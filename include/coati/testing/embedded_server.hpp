@@ -26,18 +26,24 @@ namespace coati::testing {
 struct embedded_options {
     /// How many servers the ensemble has: 1 to 64.
     std::size_t servers = 1;
+    /// How many of them, the last ones, are observers: they have no vote.
+    std::size_t observers = 0;
     /// Of the first server; the others listen on the ports behind it. 0: free ports, from below the
     /// range that the system gives to outgoing connections, so that the port of a killed server is
     /// not taken meanwhile.
     std::uint16_t port = 0;
     /// Versions, session timeouts and the rest.
     ensemble_options ensemble{};
+    /// Takes the place of `ensemble.elections`, which counts for nothing here. By default several
+    /// servers need each other, as real ones do: who kills most of them ends the service, and who
+    /// kills the leader interrupts it.
+    std::optional<bool> elections{};
 };
 
 /// What a server is doing.
-enum class server_state : std::uint8_t { running, paused, killed };
+enum class process_state : std::uint8_t { running, paused, killed };
 /// The name of the enumerator.
-std::string_view name(server_state state) noexcept;
+std::string_view name(process_state state) noexcept;
 
 /// An ensemble of servers on 127.0.0.1, in memory, on a thread of its own, from construction (the
 /// servers listen then) to destruction (connections are closed, the thread is joined).
@@ -99,8 +105,16 @@ public:
     void drop_connections(std::size_t index);
     /// Closes every connection of all servers.
     void drop_connections();
+    /// Is cut off from the other servers, not from its clients; see scripted_server::isolate.
+    void isolate(std::size_t index);
+    /// Is with the other servers again.
+    void heal(std::size_t index);
+    /// Learns of every transaction so much later; see scripted_server::lag.
+    void lag(std::size_t index, duration by);
     /// What a server is doing.
-    server_state state(std::size_t index) const;
+    process_state state(std::size_t index) const;
+    /// Which server leads; nothing while there is no leader.
+    std::optional<std::size_t> leader() const;
     /// Without a quorum nobody is served; see scripted_ensemble::has_quorum.
     void has_quorum(bool yes);
 
