@@ -146,7 +146,8 @@ def low_floors_know_no_asio(tree):
             continue
         for match in INCLUDE.finditer(text):
             if match.group(2).startswith("boost/asio"):
-                yield path, line_at(text, match.start()), "floors 0 and 1, and the model, know no Asio"
+                line = line_at(text, match.start())
+                yield path, line, "floors 0 and 1, and the model, know no Asio"
         for line, _ in find_all(r"\bnow\s*\(\s*\)", code_of(text)):
             yield path, line, "floors 0 and 1 take the time as an argument"
 
