@@ -4,7 +4,13 @@
 // time and then by number. Connections are world_network.cpp. Knows nothing of ZooKeeper.
 #include "world_state.hpp"
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <utility>
 
@@ -152,28 +158,31 @@ void world_state::resolve(std::string host, std::uint16_t port_number,
     schedule(after(takes), answer, id);
 }
 
-void world_state::connect(endpoint to, transport_handler<std::unique_ptr<stream>> handler)
+void world_state::connect(endpoint to, std::string host,
+                          transport_handler<std::unique_ptr<stream>> handler)
 {
     const place at = place_of(to);
     const auto id = park(std::move(handler), std::unique_ptr<stream>());
-    if (id == 0 || holes.contains(at)) {
+    if (id == 0 || holes.contains(at) || is_separated(host, at)) {
         return;
     }
     const auto known = latencies.find(at);
     const duration latency = known == latencies.end() ? duration(100'000) : known->second;
-    schedule(
-        after(latency), [this, to = std::move(to), id] { arrive_at_server(to, id); }, id);
+    const auto arrived = [this, to = std::move(to), host = std::move(host), id] {
+        arrive_at_server(to, host, id);
+    };
+    schedule(after(latency), arrived, id);
 }
 
 /// Half way: the server's side knows of the connection; the client's learns one trip later.
-void world_state::arrive_at_server(endpoint to, std::uint64_t id)
+void world_state::arrive_at_server(endpoint to, std::string host, std::uint64_t id)
 {
     const place at = place_of(to);
     const auto known = latencies.find(at);
     const duration latency = known == latencies.end() ? duration(100'000) : known->second;
     const auto listening = ports.find(at);
     waiting_.at(id)->scheduled.reset();
-    if (holes.contains(at)) {
+    if (holes.contains(at) || is_separated(host, at)) {
         return;
     }
     if (refused.contains(at) || listening == ports.end()) {
@@ -186,13 +195,14 @@ void world_state::arrive_at_server(endpoint to, std::uint64_t id)
     const auto made = std::make_shared<wire>();
     made->id = ++last_wire_;
     made->server = to;
+    made->host = host;
     made->latency = latency;
     made->window = window;
     wires.emplace(made->id, made);
     ++connection_counts[at];
     note(made->id * 4 + 3);
     if (hook) {
-        hook(connection{made->id, to});
+        hook(connection{made->id, to, host});
     }
     // Shared, as a function must be copyable; cancelled or not, it closes its end when it dies.
     auto client_side = std::make_shared<std::unique_ptr<stream>>(
@@ -236,7 +246,10 @@ namespace {
 
 class world_transport final : public transport {
 public:
-    explicit world_transport(std::shared_ptr<world_state> state) : state_(std::move(state)) {}
+    world_transport(std::shared_ptr<world_state> state, std::string host)
+        : state_(std::move(state)), host_(std::move(host))
+    {
+    }
 
     time_point now() const override { return state_->now(); }
     std::uint64_t random() override { return state_->random(); }
@@ -251,11 +264,12 @@ public:
     }
     void connect(endpoint to, transport_handler<std::unique_ptr<stream>> handler) override
     {
-        state_->connect(std::move(to), std::move(handler));
+        state_->connect(std::move(to), host_, std::move(handler));
     }
 
 private:
     std::shared_ptr<world_state> state_;
+    std::string host_;
 };
 
 class world_listener final : public listener {
@@ -317,9 +331,50 @@ asio::any_io_executor world::get_executor() noexcept
     return context_->get_executor();
 }
 
-std::shared_ptr<transport> world::make_transport()
+std::shared_ptr<transport> world::make_transport(std::string host)
 {
-    return std::make_shared<world_transport>(state_);
+    return std::make_shared<world_transport>(state_, std::move(host));
+}
+
+task world::spawn(asio::awaitable<void> coroutine)
+{
+    task started;
+    auto* const state = started.state_.get();
+    const auto ended = [state = started.state_](const std::exception_ptr& failure) {
+        state->done = true;
+        try {
+            if (failure) {
+                std::rethrow_exception(failure);
+            }
+        } catch (const boost::system::system_error& e) {
+            if (!state->cancelled || e.code() != asio::error::operation_aborted) {
+                throw;
+            }
+        }
+    };
+    asio::co_spawn(*context_, std::move(coroutine),
+                   asio::bind_cancellation_slot(state->signal.slot(), ended));
+    return started;
+}
+
+namespace {
+
+asio::awaitable<void> sleep_until(std::shared_ptr<world_state> state, time_point when)
+{
+    constexpr auto token = asio::as_tuple(asio::deferred);
+    auto sleeping = asio::async_initiate<decltype(token), void(error_code)>(
+        [](auto handler, world_state* in, time_point at) {
+            in->sleep_until(at, std::move(handler));
+        },
+        token, state.get(), when);
+    co_await std::move(sleeping);
+}
+
+}  // namespace
+
+asio::awaitable<void> world::sleep_for(duration d)
+{
+    return sleep_until(state_, state_->after(d));
 }
 
 time_point world::now() const noexcept
@@ -438,6 +493,11 @@ void world::latency(const endpoint& server, duration one_way)
     }
 }
 
+void world::jitter(duration up_to)
+{
+    state_->jitter = up_to;
+}
+
 void world::fragment_reads(bool on)
 {
     state_->fragments = on;
@@ -453,7 +513,7 @@ std::vector<connection> world::connections() const
     std::vector<connection> all;
     for (const auto& [id, each] : state_->wires) {
         if (!each->closed[0] && !each->closed[1]) {
-            all.push_back({id, each->server});
+            all.push_back({id, each->server, each->host});
         }
     }
     return all;
@@ -468,69 +528,6 @@ std::size_t world::connection_count(const endpoint& server) const
 {
     const auto found = state_->connection_counts.find(place_of(server));
     return found == state_->connection_counts.end() ? 0 : found->second;
-}
-
-// --- faults --------------------------------------------------------------------------------------
-
-namespace {
-
-wire_ptr find_wire(const world_state& state, std::uint64_t id)
-{
-    const auto found = state.wires.find(id);
-    return found == state.wires.end() ? nullptr : found->second;
-}
-
-}  // namespace
-
-void world::cut(std::uint64_t connection_id)
-{
-    if (const auto w = find_wire(*state_, connection_id)) {
-        state_->break_wire(w, {}, false);
-    }
-}
-
-void world::cut_all()
-{
-    for (const auto& each : connections()) {
-        cut(each.id);
-    }
-}
-
-void world::reset(std::uint64_t connection_id)
-{
-    if (const auto w = find_wire(*state_, connection_id)) {
-        state_->break_wire(w, asio::error::connection_reset, true);
-    }
-}
-
-void world::half_close(std::uint64_t connection_id, direction which)
-{
-    if (const auto w = find_wire(*state_, connection_id)) {
-        state_->end_way(w, static_cast<std::size_t>(which));
-    }
-}
-
-void world::stall(std::uint64_t connection_id, direction which)
-{
-    if (const auto w = find_wire(*state_, connection_id)) {
-        w->ways[static_cast<std::size_t>(which)].stalled = true;
-    }
-}
-
-void world::unstall(std::uint64_t connection_id, direction which)
-{
-    if (const auto w = find_wire(*state_, connection_id)) {
-        state_->release(w, static_cast<std::size_t>(which));
-    }
-}
-
-void world::cut_after(std::uint64_t connection_id, direction which, std::size_t n, bool lost)
-{
-    if (const auto w = find_wire(*state_, connection_id)) {
-        way& out = w->ways[static_cast<std::size_t>(which)];
-        out.limit = n;
-        out.lose = lost;
-    }
 }
 
 }  // namespace coati::testing

@@ -106,7 +106,12 @@ void world_state::cross_limit(const wire_ptr& w, std::size_t side)
 void world_state::send(const wire_ptr& w, std::size_t side, way::segment what)
 {
     way& out = w->ways[side];
-    out.last_arrival = std::max(after(w->latency), out.last_arrival);
+    duration trip = w->latency;
+    if (jitter > duration::zero()) {
+        trip += duration(
+            static_cast<duration::rep>(random() % static_cast<std::uint64_t>(jitter.count())));
+    }
+    out.last_arrival = std::max(after(trip), out.last_arrival);
     schedule(out.last_arrival, [this, w, side, what = std::move(what)] { arrive(w, side, what); });
 }
 
@@ -116,7 +121,7 @@ void world_state::arrive(const wire_ptr& w, std::size_t side, way::segment what)
     if (w->dead) {
         return;
     }
-    if (at.stalled) {
+    if (at.stalled || w->separated) {
         at.held.push_back(std::move(what));
         return;
     }
@@ -247,8 +252,31 @@ void world_state::release(const wire_ptr& w, std::size_t side)
 {
     way& each = w->ways[side];
     each.stalled = false;
+    if (w->separated) {
+        return;
+    }
     for (auto& segment : std::exchange(each.held, {})) {
         arrive(w, side, std::move(segment));
+    }
+}
+
+bool world_state::is_separated(const std::string& host, const place& server) const
+{
+    return partitions.contains({host, server}) || partitions.contains({host, std::nullopt}) ||
+           partitions.contains({std::nullopt, server});
+}
+
+void world_state::part_and_join()
+{
+    const auto all = wires;  // what arrives may end a connection
+    for (const auto& [id, each] : all) {
+        const bool was =
+            std::exchange(each->separated, is_separated(each->host, place_of(each->server)));
+        for (const std::size_t side : {0U, 1U}) {
+            if (was && !each->separated && !each->ways[side].stalled) {
+                release(each, side);
+            }
+        }
     }
 }
 

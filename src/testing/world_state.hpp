@@ -85,6 +85,8 @@ struct way {
 struct wire {
     std::uint64_t id = 0;
     endpoint server;
+    std::string host;
+    bool separated = false;  // by a partition: everything is held
     duration latency{};
     std::size_t window = 0;
     bool dead = false;
@@ -179,7 +181,7 @@ public:
     void sleep_until(time_point when, transport_handler<> handler);
     void resolve(std::string host, std::uint16_t port_number,
                  transport_handler<std::vector<endpoint>> handler);
-    void connect(endpoint to, transport_handler<std::unique_ptr<stream>> handler);
+    void connect(endpoint to, std::string host, transport_handler<std::unique_ptr<stream>> handler);
     std::shared_ptr<port> open_port(endpoint& at);
     void hand_over(port& to, std::unique_ptr<stream> server_side);
 
@@ -193,6 +195,13 @@ public:
     std::map<place, std::size_t> connection_counts;
     std::set<place> refused;
     std::set<place> holes;
+    /// Who is separated from whom: nothing stands for everybody.
+    using partition = std::pair<std::optional<std::string>, std::optional<place>>;
+    std::set<partition> partitions;
+    bool is_separated(const std::string& host, const place& server) const;
+    /// After `partitions` has changed.
+    void part_and_join();
+    duration jitter{};
     bool fragments = false;
     std::size_t window = 256 * 1024;
     std::function<void(const connection&)> hook;
@@ -212,7 +221,7 @@ public:
 
 private:
     std::unique_ptr<waiting> take(std::uint64_t id);
-    void arrive_at_server(endpoint to, std::uint64_t id);
+    void arrive_at_server(endpoint to, std::string host, std::uint64_t id);
     std::size_t take_bytes(const wire_ptr& w, std::size_t side, boost::asio::const_buffer from);
     void send(const wire_ptr& w, std::size_t side, way::segment what);
     void arrive(const wire_ptr& w, std::size_t side, way::segment what);

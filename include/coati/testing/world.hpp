@@ -9,6 +9,8 @@
 #include <coati/transport.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <cstddef>
@@ -26,6 +28,7 @@ class world_state;
 struct connection {
     std::uint64_t id = 0;  ///< Counts up from 1 in the order of connecting.
     endpoint server;       ///< What the client connected to.
+    std::string host{};    ///< Where the client runs: what its `make_transport` was given.
 
     friend bool operator==(const connection&, const connection&) = default;
 };
@@ -33,9 +36,32 @@ struct connection {
 /// The way that bytes travel on a connection.
 enum class direction : std::uint8_t { to_server, to_client };
 
+/// A coroutine that `world::spawn` has started. Copies mean the same one; it does not need any.
+class task {
+public:
+    /// It has ended, in whichever way.
+    bool done() const noexcept { return state_->done; }
+    /// Asks it to end: what it awaits completes with operation_aborted, as far as that can be
+    /// cancelled.
+    void cancel()
+    {
+        state_->cancelled = true;
+        state_->signal.emit(boost::asio::cancellation_type::terminal);
+    }
+
+private:
+    friend class world;
+    struct state {
+        bool done = false;
+        bool cancelled = false;  // then operation_aborted is what it may end by
+        boost::asio::cancellation_signal signal;
+    };
+    std::shared_ptr<state> state_ = std::make_shared<state>();
+};
+
 /// A world of its own: virtual time on one thread.
 ///
-/// User code in the simulation sleeps by `zk.sleep_for` (or the transport's `sleep_until`): a
+/// User code in the simulation sleeps by `zk.sleep_for`, or by `sleep_for` of the world: a
 /// `steady_timer` of its own never fires here, and a socket of its own never connects, since nobody
 /// waits for the real ones. Nothing happens by itself either: `run_for`, `run_until` and
 /// `run_until_idle` run all handlers that are ready, then let the clock jump to the earliest of the
@@ -57,8 +83,15 @@ public:
     boost::asio::io_context& context() noexcept;
     /// Its executor, which is serial.
     boost::asio::any_io_executor get_executor() noexcept;
-    /// As many as you like: they all lead into this world.
-    std::shared_ptr<transport> make_transport();
+    /// As many as you like: they all lead into this world. `host` names the machine that its user
+    /// runs on, for `separate`; the names mean nothing else, and have nothing to do with
+    /// `add_name`.
+    std::shared_ptr<transport> make_transport(std::string host = {});
+    /// Runs a coroutine of yours in the world. An exception that leaves it leaves the `run_...`
+    /// function that is running then.
+    task spawn(boost::asio::awaitable<void> coroutine);
+    /// What your coroutines sleep by. Cancelled, it ends early.
+    boost::asio::awaitable<void> sleep_for(duration d);
 
     /// Virtual time; it stands still but for the functions below.
     time_point now() const noexcept;
@@ -112,11 +145,27 @@ public:
     /// One way, for all connections to `server` from now on and those that exist. 0.1 ms by
     /// default.
     void latency(const endpoint& server, duration one_way);
+    /// Whatever is sent takes up to so much longer, by chance; the order of bytes stays.
+    void jitter(duration up_to);
     /// Every read gets a random part of what is there, at least one byte.
     void fragment_reads(bool on);
     /// Bytes that a direction takes before its reader has read them: a write completes when the
     /// last byte is taken. 256 KiB by default; for connections made from now on.
     void send_window(std::size_t bytes);
+
+    /// A partition: nothing passes between that host and that server any more. Nobody is told: what
+    /// is sent is kept, also the end of a connection, and attempts to connect never complete.
+    void separate(const std::string& host, const endpoint& server);
+    /// The same, from all servers.
+    void separate(const std::string& host);
+    /// The same, of that server from all hosts.
+    void separate(const endpoint& server);
+    /// Ends every partition. What was kept arrives now.
+    void rejoin();
+    /// Ends those of this host.
+    void rejoin(const std::string& host);
+    /// Ends those of this server.
+    void rejoin(const endpoint& server);
 
     /// Live connections, oldest first.
     std::vector<connection> connections() const;
