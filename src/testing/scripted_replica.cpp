@@ -4,6 +4,7 @@
 // was, and applies there what it learns, when that is due.
 #include "server_core.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace coati::testing {
@@ -18,6 +19,9 @@ void server_core::fall_behind()
 void server_core::set_lag(duration by)
 {
     lag_ = by;
+    for (auto& each : behind_) {
+        each.due = std::min(each.due, ensemble->time->now() + by);
+    }
     if (by > duration::zero()) {
         fall_behind();
     } else {
@@ -57,10 +61,14 @@ void server_core::learn(const transaction& t, const outcome& done, const ticket&
 void server_core::finish(const outcome& done, const transaction& t, const ticket& who)
 {
     const auto asker = who.from.lock();
-    if (!done.changes.empty()) {
+    const bool is_end = t.op == wire::op_code::close_session;
+    if (!done.changes.empty() || is_end) {
         const auto all = connections;
         for (const auto& [number, each] : all) {
             each->hear(done.changes, t.zxid);
+            if (is_end && each != asker && each->session() == t.session) {
+                each->close();  // whoever ended it
+            }
         }
     }
     if (asker && asker->server() == this) {

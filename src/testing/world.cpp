@@ -367,7 +367,10 @@ asio::awaitable<void> sleep_until(std::shared_ptr<world_state> state, time_point
             in->sleep_until(at, std::move(handler));
         },
         token, state.get(), when);
-    co_await std::move(sleeping);
+    const auto [cancelled] = co_await std::move(sleeping);
+    if (cancelled) {
+        throw boost::system::system_error(cancelled);
+    }
 }
 
 }  // namespace

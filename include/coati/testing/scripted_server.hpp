@@ -232,7 +232,7 @@ public:
     void resume();
     /// Learns of every transaction so much later than the ensemble has it: reads are old by that
     /// much, writes are answered that late, and a client that has seen more is turned away. 0 ends
-    /// it, once it has caught up.
+    /// it: the server catches up now.
     void lag(duration by);
     /// Is cut off from the other servers, not from its clients: reads grow old and writes wait,
     /// until it has been `heal`ed or, with elections, has given up after `peer_timeout`.

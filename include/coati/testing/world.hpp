@@ -90,7 +90,7 @@ public:
     /// Runs a coroutine of yours in the world. An exception that leaves it leaves the `run_...`
     /// function that is running then.
     task spawn(boost::asio::awaitable<void> coroutine);
-    /// What your coroutines sleep by. Cancelled, it ends early.
+    /// What your coroutines sleep by. Cancelled, it throws operation_aborted.
     boost::asio::awaitable<void> sleep_for(duration d);
 
     /// Virtual time; it stands still but for the functions below.
