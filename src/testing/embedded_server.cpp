@@ -78,6 +78,39 @@ std::uint16_t some_port(transport& random)
     return static_cast<std::uint16_t>(low + random.random() % (end - low));
 }
 
+/// The system's transport, but its time is that of the calendar, which is what a znode's ctime is
+/// read as. It goes on evenly from there, whatever becomes of the system's clock.
+class calendar_time final : public transport {
+public:
+    explicit calendar_time(std::shared_ptr<transport> inner)
+        : inner_(std::move(inner)),
+          offset_(std::chrono::duration_cast<duration>(
+                      std::chrono::system_clock::now().time_since_epoch()) -
+                  inner_->now().time_since_epoch())
+    {
+    }
+
+    time_point now() const override { return inner_->now() + offset_; }
+    std::uint64_t random() override { return inner_->random(); }
+    void sleep_until(time_point when, transport_handler<> handler) override
+    {
+        inner_->sleep_until(when == never ? never : when - offset_, std::move(handler));
+    }
+    void resolve(std::string host, std::uint16_t port,
+                 transport_handler<std::vector<coati::endpoint>> handler) override
+    {
+        inner_->resolve(std::move(host), port, std::move(handler));
+    }
+    void connect(coati::endpoint to, transport_handler<std::unique_ptr<stream>> handler) override
+    {
+        inner_->connect(std::move(to), std::move(handler));
+    }
+
+private:
+    std::shared_ptr<transport> inner_;
+    duration offset_;
+};
+
 }  // namespace
 
 std::string_view name(process_state state) noexcept
@@ -93,7 +126,7 @@ std::string_view name(process_state state) noexcept
 class embedded_server::state_of_it {
 public:
     explicit state_of_it(const embedded_options& options)
-        : time_(make_tcp_transport(context_.get_executor())),
+        : time_(std::make_shared<calendar_time>(make_tcp_transport(context_.get_executor()))),
           ensemble_(time_, context_.get_executor(), options_of(options)),
           states_(options.servers, process_state::running)
     {

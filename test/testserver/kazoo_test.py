@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 import warnings
 
 import tap
@@ -67,6 +68,7 @@ def _():
         assert path == "/with-stat" and stat.data_length == 4 and stat.version == 0
         assert zk.exists("/e").ephemeralOwner == zk.client_id[0]
         assert zk.exists("/plain").ephemeralOwner == 0
+        assert abs(stat.created - time.time()) < 60, stat
         refuses(error.NodeExistsError, zk.create, "/plain")
         refuses(error.NoNodeError, zk.create, "/no/parent")
         refuses(error.NoChildrenForEphemeralsError, zk.create, "/e/child")

@@ -50,6 +50,7 @@ std::string_view name(process_state state) noexcept;
 ///
 /// May be used from any thread; a call waits until the servers' thread has done it. Servers are
 /// numbered from 0, as in `connect_string()`. A number that there is not throws std::out_of_range.
+/// Times, such as a znode's ctime and `session_info::expires`, are those of the calendar.
 /// An exception that leaves a script (`scripted_server::on_frame`) is thrown by the next call here.
 class embedded_server {
 public:
