@@ -40,6 +40,7 @@ void alarm::set(ensemble_core& in, time_point when, std::function<void()> what)
         return;
     }
     cancel_.emit(asio::cancellation_type::terminal);
+    cancel_.slot().clear();  // what it cancelled is gone soon, and must not be told twice
     when_ = when;
     const auto mine = ++*number_;
     if (when == never) {
@@ -48,6 +49,7 @@ void alarm::set(ensemble_core& in, time_point when, std::function<void()> what)
     const auto woken = [this, current = std::weak_ptr(number_), mine,
                         what = std::move(what)](boost::system::error_code) {
         if (const auto number = current.lock(); number && *number == mine) {
+            cancel_.slot().clear();
             when_ = never;
             what();
         }
