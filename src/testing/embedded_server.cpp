@@ -156,19 +156,25 @@ public:
             what(parts);
             return;
         }
+        // Not by way of the promise: its thread would be one more owner of the exception for a
+        // while.
+        std::exception_ptr thrown;
         std::promise<void> done;
         asio::post(context_, [&] {
+            thrown = std::exchange(failed_, nullptr);
             try {
-                if (failed_) {
-                    std::rethrow_exception(std::exchange(failed_, nullptr));
+                if (!thrown) {
+                    what(parts);
                 }
-                what(parts);
-                done.set_value();
             } catch (...) {
-                done.set_exception(std::current_exception());
+                thrown = std::current_exception();
             }
+            done.set_value();
         });
         done.get_future().get();
+        if (thrown) {
+            std::rethrow_exception(std::move(thrown));
+        }
     }
 
     const std::string& connect_string() const noexcept { return connect_string_; }

@@ -3,6 +3,8 @@
 // A refusal is an exception inside, and a line that says what to do outside.
 #include "server_commands.hpp"
 
+#include <coati/testing/faults.hpp>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -98,6 +100,62 @@ string unescaped(string_view text)
     return out;
 }
 
+/// The number whose enumerator has this name.
+template <class Enum>
+std::optional<Enum> named(string_view word, int first, int last)
+{
+    for (int i = first; i <= last; ++i) {
+        if (name(static_cast<Enum>(i)) == word && word != "unknown") {
+            return static_cast<Enum>(i);
+        }
+    }
+    return std::nullopt;
+}
+
+wire::op_code operation_of(string_view word)
+{
+    if (const auto found = named<wire::op_code>(word, 1, 200)) {
+        return *found;
+    }
+    throw std::invalid_argument("there is no operation \"" + escaped(word) +
+                                "\"; `set_data`, `create`, `get_children2` are some");
+}
+
+errc error_of(string_view word)
+{
+    if (const auto found = named<errc>(word, -200, -1)) {
+        return *found;
+    }
+    throw std::invalid_argument("there is no error \"" + escaped(word) +
+                                "\" of a server; `no_node`, `bad_version`, `no_auth` are some");
+}
+
+/// What stands behind the server in `fault`.
+scripted_server::frame_hook script_of(string_view rest)
+{
+    const auto what = take_word(rest);
+    std::int32_t by = 0;
+    if (what == "none" && rest.empty()) {
+        return {};
+    }
+    if (what == "lose-reply") {
+        return lose_reply(operation_of(rest));
+    }
+    if (what == "lose-request") {
+        return lose_request(operation_of(rest));
+    }
+    if (what == "answer") {
+        const auto op = operation_of(take_word(rest));
+        return answer_with(op, error_of(rest));
+    }
+    if (what == "delay" && parse(rest, by) && by >= 0) {
+        return delay_replies(std::chrono::milliseconds(by));
+    }
+    throw std::invalid_argument(
+        "fault takes a server and lose-reply OP, lose-request OP, answer OP "
+        "ERROR, delay MS or none, as in `fault 0 lose-reply set_data`");
+}
+
 string_view path_in(string_view& rest, string_view command)
 {
     const auto path = take_word(rest);
@@ -130,6 +188,10 @@ std::span<const server_commands::command> server_commands::all()
                 &self::isolate},
         command{"heal", "[S]", "with the other servers again; without S: all", &self::heal},
         command{"lag", "S MS", "learns of every change so much later; 0 ends it", &self::lag},
+        command{"fault", "S WHAT",
+                "lose-reply OP, lose-request OP (the next one), "
+                "answer OP ERROR, delay MS, none",
+                &self::fault},
         command{"leader", "", "which server leads", &self::leader},
         command{"quorum", "on|off", "without a quorum nobody is served", &self::quorum},
         command{"expire", "ID|all", "ends a session as its deadline would", &self::expire},
@@ -273,6 +335,14 @@ string server_commands::lag(string_view rest)
         throw std::invalid_argument("lag takes a server and milliseconds, as in `lag 0 250`");
     }
     server_.lag(which, std::chrono::milliseconds(by));
+    return {};
+}
+
+string server_commands::fault(string_view rest)
+{
+    const std::size_t which = server_of(take_word(rest));
+    auto script = script_of(rest);
+    server_.run([&](embedded_server::stage& on) { on.server(which).on_frame(std::move(script)); });
     return {};
 }
 

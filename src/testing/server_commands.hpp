@@ -38,6 +38,7 @@ private:
     std::string heal(std::string_view rest);
     std::string lag(std::string_view rest);
     std::string leader(std::string_view rest);
+    std::string fault(std::string_view rest);
     std::string quorum(std::string_view rest);
     std::string expire(std::string_view rest);
     std::string sessions(std::string_view rest);

@@ -515,6 +515,22 @@ def _():
             refuses(error.NotReadOnlyCallError, zk.set, "/a", b"")
 
 
+@case("a reply or a request is lost, and an error is made up, by command")
+def _():
+    with one_server() as (server, zk):
+        zk.create("/a", b"0")
+        server.command("fault 0 lose-reply set_data")
+        refuses(error.ConnectionLoss, zk.set, "/a", b"1")
+        assert zk.retry(zk.get, "/a")[0] == b"1"
+        server.command("fault 0 lose-request set_data")
+        refuses(error.ConnectionLoss, zk.set, "/a", b"2")
+        assert zk.retry(zk.get, "/a")[0] == b"1"
+        server.command("fault 0 answer get_data no_auth")
+        refuses(error.NoAuthError, zk.get, "/a")
+        server.command("fault 0 none")
+        assert zk.get("/a")[0] == b"1"
+
+
 @case("stop ends the session, and its ephemerals at once")
 def _():
     with one_server() as (server, zk):

@@ -12,6 +12,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include <atomic>
@@ -54,6 +55,12 @@ public:
     {
         return std::move(op)(asio::use_future).get();
     }
+    /// As the client's own thread sees it.
+    coati::session_info info()
+    {
+        return asio::post(zk.get_executor(), asio::use_future([this] { return zk.session(); }))
+            .get();
+    }
     coati::error end() { return ended_.get().error(); }
 
 private:
@@ -88,10 +95,10 @@ TEST_CASE("an embedded server serves a client, and its test, from construction o
     REQUIRE(made);
     CHECK(server.data("/a/c") == "x");
     CHECK(server.children("/a") == std::vector<std::string>{"b", "c"});
-    CHECK(server.ephemeral_owner("/a/c") == on.zk.session().id);
+    CHECK(server.ephemeral_owner("/a/c") == on.info().id);
     CHECK(server.ephemeral_owner("/a/b") == 0);
     REQUIRE(server.sessions().size() == 1);
-    CHECK(server.sessions()[0].id == on.zk.session().id);
+    CHECK(server.sessions()[0].id == on.info().id);
 
     auto seen = session::of(on.zk.get_and_watch("/a/b")).value();
     server.put("/a/b", "changed");
@@ -108,27 +115,27 @@ TEST_CASE("servers are killed and restarted on their ports, and sessions live on
     REQUIRE(server.size() == 3);
     session on(server);
     REQUIRE(session::of(on.zk.create("/mine", "", coati::create_mode::ephemeral)));
-    const auto id = on.zk.session().id;
-    REQUIRE(on.zk.session().server.port == server.endpoint(0).port);
+    const auto id = on.info().id;
+    REQUIRE(on.info().server.port == server.endpoint(0).port);
 
     server.kill(0);
     CHECK(server.state(0) == process_state::killed);
     server.pause(0);  // nothing to pause
     CHECK(server.state(0) == process_state::killed);
     CHECK(session::of(on.zk.get("/mine")).value().stat.ephemeral_owner == id);
-    const auto second = on.zk.session().server.port;
+    const auto second = on.info().server.port;
     CHECK(second != server.endpoint(0).port);
 
     server.restart(0);
     CHECK(server.state(0) == process_state::running);
     server.kill(second == server.endpoint(1).port ? 1U : 2U);
     CHECK(session::of(on.zk.get("/mine")).value().stat.ephemeral_owner == id);
-    CHECK(on.zk.session().server.port != second);
+    CHECK(on.info().server.port != second);
 
     server.drop_connections(0);
     server.drop_connections();
     CHECK(session::of(on.zk.get("/mine")));
-    CHECK(on.zk.session().id == id);
+    CHECK(on.info().id == id);
 }
 
 TEST_CASE("embedded servers need most of each other, and a leader", "[embedded]")
@@ -164,7 +171,7 @@ TEST_CASE("an isolated or a lagging server shows its clients the past", "[embedd
     const auto now = [&] { return session::of(on.zk.get("/a")).value().data; };
     server.kill(0);  // the client is on a follower now, and that is known to be there
     REQUIRE(now() == "old");
-    const auto where = on.zk.session().server.port == server.endpoint(1).port ? 1U : 2U;
+    const auto where = on.info().server.port == server.endpoint(1).port ? 1U : 2U;
     server.restart(0);
     server.isolate(where);
     server.put("/a", "new");
@@ -197,8 +204,8 @@ TEST_CASE("the embedded server ends a session", "[embedded]")
     embedded_server server;
     session on(server);
     REQUIRE(session::of(on.zk.create("/mine", "", coati::create_mode::ephemeral)));
-    CHECK_FALSE(server.expire(on.zk.session().id + 1));
-    CHECK(server.expire(on.zk.session().id));
+    CHECK_FALSE(server.expire(on.info().id + 1));
+    CHECK(server.expire(on.info().id));
     CHECK_FALSE(server.exists("/mine"));
     CHECK(on.end() == coati::errc::session_expired);
     CHECK(server.sessions().empty());
@@ -353,7 +360,7 @@ TEST_CASE("a command is one line in and one line out", "[embedded][commands]")
     session on(server);
     REQUIRE(session::of(on.zk.create("/mine", "", coati::create_mode::ephemeral)));
     std::ostringstream id;
-    id << "0x" << std::hex << on.zk.session().id;
+    id << "0x" << std::hex << on.info().id;
 
     const std::vector<std::pair<std::string, std::string>> story = {
         {"", ""},
@@ -393,6 +400,16 @@ TEST_CASE("a command is one line in and one line out", "[embedded][commands]")
         {"lag 1", "error: lag takes a server and milliseconds, as in `lag 0 250`"},
         {"isolate 1", "ok"},
         {"heal", "ok"},
+        {"fault 0 delay 1", "ok"},
+        {"fault 0 answer set_acl no_auth", "ok"},
+        {"fault 0 none", "ok"},
+        {"fault 0 lose-reply dance",
+         "error: there is no operation \"dance\"; `set_data`, `create`, "
+         "`get_children2` are some"},
+        {"fault 0 answer create dance", "error: there is no error \"dance\" of a server; "
+                                        "`no_node`, `bad_version`, `no_auth` are some"},
+        {"fault 0", "error: fault takes a server and lose-reply OP, lose-request OP, answer OP "
+                    "ERROR, delay MS or none, as in `fault 0 lose-reply set_data`"},
         {"quorum maybe", "error: quorum takes on or off"},
         {"quorum off", "ok"},
         {"quorum on", "ok"},
