@@ -75,6 +75,7 @@ void ensemble_core::add(const std::shared_ptr<server_core>& server)
 {
     const bool is_first = live_servers().empty();
     servers.push_back(server);
+    head->set_standalone(servers.size() == 1);
     if (is_first) {
         leader = server;
     }

@@ -2,6 +2,7 @@
 //
 // Requests are answered in their order: whatever depends on a transaction that is not done yet
 // waits for it. Knows frames and sessions; bytes and scripts are server_connection.cpp's.
+#include "model/java_text.hpp"
 #include "server_core.hpp"
 
 #include <coati/wire/operation_admin.hpp>
@@ -81,7 +82,13 @@ void server_connection::execute(const wire::request_header& header, std::string_
     const bool asks_all = is_for_all(header.type) && is_known(header.type, copy.settings());
     if (!asks_all) {
         const auto keep = server->copy;  // while its answer is read
+        if (header.type == wire::op_code::check_watches) {
+            for (const auto& [number, each] : server->connections) {
+                peer_.of_all.push_back(&each->peer_.watches);
+            }
+        }
         const reply r = serve(copy, peer_, header.type, body);
+        peer_.of_all.clear();
         for (const auto& each : r.before) {
             send_event(each);
         }
@@ -107,9 +114,12 @@ void server_connection::ask(const wire::request_header& header, std::string_view
         close();  // it has moved: an old connection may read, and no more
         return;
     }
+    // These two are read before they get a number.
     wire::sync::request synced;
+    wire::reconfig::request reconfigured;
     wire::reader in(body);
-    if (header.type == wire::op_code::sync && !wire::decode(in, synced)) {
+    if ((header.type == wire::op_code::sync && !wire::decode(in, synced)) ||
+        (header.type == wire::op_code::reconfig && !wire::decode(in, reconfigured))) {
         answer(header, number(errc::marshalling_error), server->copy->zxid());
         return;
     }
@@ -117,12 +127,13 @@ void server_connection::ask(const wire::request_header& header, std::string_view
         answer(header, number(errc::ephemeral_on_local_session), server->copy->zxid());
         return;
     }
-    if (header.type == wire::op_code::close_session) {
-        peer_.watches = {};
-    }
     transaction t;
     t.op = header.type;
     t.body = body;
+    if (header.type == wire::op_code::sync && !body.starts_with("\xff\xff\xff\xff")) {
+        t.body.clear();
+        wire::encode(t.body, as_java_has_it(synced.path));  // without what stood behind it
+    }
     t.session = session();
     t.who = peer_.who;
     ++unfinished_;
@@ -157,7 +168,7 @@ void server_connection::finish(const outcome& done, const transaction& t, std::i
     --unfinished_;
     if (t.op == wire::op_code::create_session) {
         welcome();
-    } else {
+    } else if (!done.is_silent) {
         answer({xid, t.op}, done.err, t.zxid, done.body);
     }
     if (t.op == wire::op_code::close_session) {

@@ -34,6 +34,7 @@ struct outcome {
     std::int32_t err = 0;
     std::string body{};             // of the reply, behind its header
     std::vector<change> changes{};  // in their order
+    bool is_silent = false;         // nobody is told
 };
 
 /// What the testing kit itself changes in a tree, past all permissions.
@@ -48,6 +49,8 @@ public:
     const rules& settings() const noexcept { return rules_; }
     const znode_tree& tree() const noexcept { return tree_; }
     std::int64_t zxid() const noexcept { return zxid_; }
+    /// Alone, it has no configuration to number.
+    void set_standalone(bool yes) { tree_.set_config_version(yes ? 0 : -1); }
     void set_zxid(std::int64_t zxid) noexcept { zxid_ = zxid; }
 
 private:
@@ -58,6 +61,9 @@ private:
 
 /// Whether an operation is a transaction, so that every server has to know of it.
 bool is_transaction(wire::op_code op);
+
+/// Whether these parts could be those of a multi: writes, complete, in the form that is expected.
+bool is_multi_of_writes(std::string_view body);
 
 /// Whether a create (also as a part of a multi) would make an ephemeral: what a local session may
 /// not have.

@@ -22,6 +22,9 @@ struct peer {
     std::int64_t session = 0;
     std::vector<identity> who{{"ip", "127.0.0.1"}};
     watch_tables watches{};
+    /// Of all connections of its server: before 3.9 they are asked, too, who watches a path. Only
+    /// while that is asked.
+    std::vector<const watch_tables*> of_all{};
 };
 
 struct event {

@@ -1,5 +1,6 @@
 // The watch operations: setting persistent ones, removing any, catching up after a reconnect; and
 // what a connection hears of a change.
+#include "java_text.hpp"
 #include "serving_parts.hpp"
 
 namespace coati::testing {
@@ -57,10 +58,37 @@ void find_watches(const question& q, const wire::check_watches::request& r, bool
     }
 }
 
+/// Before 3.9 it does not matter whose watch it is that is found. Where none is, a server goes up
+/// the path, if anybody watches recursively, and stumbles when it does not begin with a slash.
+void check_watches_38(const question& q, const wire::check_watches::request& r)
+{
+    const auto modes = modes_of(r.type, false);
+    if (modes.data == 0 && modes.child == 0) {
+        return q.refuse(errc::marshalling_error);
+    }
+    bool found = false;
+    bool goes_up = false;
+    for (const watch_tables* const each : q.to.of_all) {
+        found = found || each->has_data(r.path, modes.data) || each->has_child(r.path, modes.child);
+        goes_up = goes_up || each->has_recursive();
+    }
+    const bool has_slash = r.path.find('/') != std::string_view::npos;
+    const bool stumbles =
+        !r.path.empty() && (!has_slash || (goes_up && !found && r.path[0] != '/'));
+    if (stumbles) {
+        q.refuse(errc::marshalling_error);
+    } else if (!found || r.path.empty()) {
+        q.refuse(errc::no_watcher);
+    }
+}
+
 }  // namespace
 
 void serve_op(tag<wire::check_watches>, const question& q, const wire::check_watches::request& r)
 {
+    if (!q.has().is_39()) {
+        return check_watches_38(q, r);
+    }
     find_watches(q, r, false);
 }
 
@@ -79,7 +107,7 @@ void catch_up(const question& q, const Request& r)
     watch_tables& watches = q.to.watches;
     const bool is_39 = q.has().is_39();
     const auto tell = [&](event_type type, std::string_view path) {
-        q.out.before.push_back({type, std::string(path), -1});
+        q.out.before.push_back({type, as_java_has_it(path), -1});
     };
     for (const auto path : r.data) {
         const znode* const node = tree.find(path);

@@ -254,13 +254,38 @@ written apply(tag<wire::set_acl>, const place& p, const wire::set_acl::request& 
 
 // --- one alone
 
+/// Whether the first field, a string, is null.
+bool is_null(std::string_view body)
+{
+    return body.starts_with("\xff\xff\xff\xff");
+}
+
+/// A path that is null: some look for its last slash before they look whether there is one.
+template <class Op>
+std::int32_t fault_of_null([[maybe_unused]] const place& p,
+                           [[maybe_unused]] const typename Op::request& r)
+{
+    std::int32_t flags = 0;
+    if constexpr (requires { r.ttl_ms; }) {
+        flags = check_flags(p.has, r.flags, r.ttl_ms);
+    } else if constexpr (requires { r.flags; }) {
+        flags = check_flags(p.has, r.flags, no_ttl);
+    } else if (!std::is_same_v<Op, wire::remove>) {
+        return number(errc::bad_arguments);
+    }
+    return flags != 0 ? flags : number(errc::marshalling_error);
+}
+
 template <class Op>
 void run_alone(const place& p, std::string_view body, outcome& out)
 {
     wire::reader in(body);
     typename Op::request request{};
-    if (!wire::decode(in, request)) {
-        out.err = number(errc::marshalling_error);
+    out.err = wire::decode(in, request) ? 0 : number(errc::marshalling_error);
+    if (out.err == 0 && is_null(body)) {
+        out.err = fault_of_null<Op>(p, request);
+    }
+    if (out.err != 0) {
         return;
     }
     const written result = apply(tag<Op>{}, p, request);
@@ -279,6 +304,19 @@ void run_alone(const place& p, std::string_view body, outcome& out)
 
 // --- several together
 
+/// What the flags of a create ask for inside a multi, whatever its operation was.
+template <class Request>
+bool run_create_part(const place& p, const Request& r, wire::op_code type, written& out)
+{
+    if (r.flags == container_flags) {
+        out = apply(tag<wire::create_container>{}, p, {r.path, r.data, r.acls, r.flags});
+    } else {
+        out = apply_to(p, {r.path, r.data, r.acls, r.flags}, type);
+    }
+    // Taken for one with a time to live, it lacks the time: that breaks the server's reading.
+    return r.flags != ttl_flags && r.flags != last_flags;
+}
+
 /// False when it cannot be read. Without a place it is only read.
 template <class Op>
 bool run_part(const place* p, wire::reader& in, written& out)
@@ -290,16 +328,16 @@ bool run_part(const place* p, wire::reader& in, written& out)
     if (p == nullptr) {
         return true;
     }
-    if constexpr (
-        requires { r.flags; } && !requires { r.ttl_ms; }) {
-        // Inside a multi the flags say what it is.
-        if (r.flags == container_flags) {
-            out = apply(tag<wire::create_container>{}, *p, r);
-            return true;
+    if constexpr (requires { r.ttl_ms; }) {
+        if (r.flags != ttl_flags && r.flags != last_flags) {
+            return run_create_part(*p, r, wire::op_code::create, out);
         }
+        out = apply(tag<Op>{}, *p, r);
+    } else if constexpr (requires { r.flags; }) {
         const bool keeps_its_type =
             p->has.is_39() && std::is_same_v<Op, wire::create2>;  // ZOOKEEPER-4026
-        out = apply_to(*p, r, keeps_its_type ? wire::op_code::create2 : wire::op_code::create);
+        return run_create_part(
+            *p, r, keeps_its_type ? wire::op_code::create2 : wire::op_code::create, out);
     } else {
         out = apply(tag<Op>{}, *p, r);
     }
@@ -320,7 +358,9 @@ bool run_part(const place* p, std::int32_t type, wire::reader& in, written& out)
     }
 }
 
-bool is_multi(std::string_view body)
+}  // namespace
+
+bool is_multi_of_writes(std::string_view body)
 {
     wire::reader in(body);
     wire::multi_header header;
@@ -329,12 +369,14 @@ bool is_multi(std::string_view body)
         if (header.done) {
             return true;
         }
-        if (!run_part(nullptr, header.type, in, nothing)) {
+        if (is_null(in.rest()) || !run_part(nullptr, header.type, in, nothing)) {
             return false;
         }
     }
     return false;
 }
+
+namespace {
 
 void append_result(std::string& out, const written& r, bool failed)
 {
@@ -353,7 +395,7 @@ void append_result(std::string& out, const written& r, bool failed)
 
 void run_multi(const place& p, std::string_view body, outcome& out)
 {
-    if (!is_multi(body)) {
+    if (!is_multi_of_writes(body)) {
         out.err = number(errc::marshalling_error);
         return;
     }
@@ -364,7 +406,11 @@ void run_multi(const place& p, std::string_view body, outcome& out)
     bool failed = false;
     while (wire::decode(in, header) && !header.done) {
         written result;
-        run_part(failed ? nullptr : &p, header.type, in, result);
+        if (!run_part(failed ? nullptr : &p, header.type, in, result)) {
+            p.tree.roll_back(p.w);
+            out.err = number(errc::marshalling_error);
+            return;
+        }
         if (failed) {
             result.err = number(errc::runtime_inconsistency);  // it was not tried
         }
@@ -415,6 +461,10 @@ void run(const place& p, const transaction& t, outcome& out)
     case wire::op_code::remove: return run_alone<wire::remove>(p, t.body, out);
     case wire::op_code::set_data: return run_alone<wire::set_data>(p, t.body, out);
     case wire::op_code::set_acl: return run_alone<wire::set_acl>(p, t.body, out);
+    case wire::op_code::check:
+        run_alone<wire::check>(p, t.body, out);
+        out.is_silent = out.err == 0;  // servers that know it so forget to answer
+        return;
     case wire::op_code::multi: return run_multi(p, t.body, out);
     case wire::op_code::close_session: return end_session(p, out);
     case wire::op_code::delete_container: return remove_container(p, t.body, out);
@@ -456,8 +506,9 @@ outcome server_state::apply(const transaction& t)
 bool is_transaction(wire::op_code op)
 {
     using enum wire::op_code;
-    constexpr std::array all{create,  create2, create_container, create_ttl, remove, set_data,
-                             set_acl, multi,   close_session,    reconfig};
+    constexpr std::array all{create, create2,       create_container, create_ttl,
+                             remove, set_data,      set_acl,          multi,
+                             check,  close_session, reconfig};
     return std::find(all.begin(), all.end(), op) != all.end();
 }
 

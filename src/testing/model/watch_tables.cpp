@@ -1,6 +1,8 @@
 // The tables of watches: modes set, removed and fired.
 #include "watch_tables.hpp"
 
+#include <algorithm>
+
 namespace coati::testing {
 
 void watch_tables::set(table& in, std::string_view path, mode m, bool is_39)
@@ -54,6 +56,12 @@ bool watch_tables::fire(table& in, std::string_view path, bool reaches_recursive
                    : path.substr(0, slash == 0 ? 1 : slash);
     }
     return fires;
+}
+
+bool watch_tables::has_recursive() const
+{
+    return std::any_of(data_.begin(), data_.end(),
+                       [](const auto& each) { return (each.second & recursive) != 0; });
 }
 
 std::size_t watch_tables::size() const

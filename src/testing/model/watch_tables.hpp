@@ -38,6 +38,7 @@ public:
         return fire(child_, path, !is_children_event);
     }
 
+    bool has_recursive() const;
     std::size_t size() const;
     bool empty() const noexcept { return data_.empty() && child_.empty(); }
 

@@ -91,6 +91,7 @@ public:
     void remove(writing& w, std::string_view path);
     void set_data(writing& w, std::string_view path, data_view data);
     void set_acl(std::string_view path, acl_list acls);
+    void set_config_version(std::int32_t n) { at("/zookeeper/config").stat.version = n; }
     /// As if nothing had happened. Only where `can_undo` was set before.
     void roll_back(writing& w);
 
