@@ -114,12 +114,11 @@ void server_connection::ask(const wire::request_header& header, std::string_view
         close();  // it has moved: an old connection may read, and no more
         return;
     }
-    // These two are read before they get a number.
-    wire::sync::request synced;
-    wire::reconfig::request reconfigured;
-    wire::reader in(body);
-    if ((header.type == wire::op_code::sync && !wire::decode(in, synced)) ||
-        (header.type == wire::op_code::reconfig && !wire::decode(in, reconfigured))) {
+    // These are read before they get a number; since 3.9 all are.
+    const bool is_read_first = header.type == wire::op_code::sync ||
+                               header.type == wire::op_code::reconfig ||
+                               server->copy->settings().is_39();
+    if (is_read_first && !is_readable(header.type, body)) {
         answer(header, number(errc::marshalling_error), server->copy->zxid());
         return;
     }
@@ -131,6 +130,9 @@ void server_connection::ask(const wire::request_header& header, std::string_view
     t.op = header.type;
     t.body = body;
     if (header.type == wire::op_code::sync && !body.starts_with("\xff\xff\xff\xff")) {
+        wire::sync::request synced;
+        wire::reader in(body);
+        wire::decode(in, synced);
         t.body.clear();
         wire::encode(t.body, as_java_has_it(synced.path));  // without what stood behind it
     }

@@ -59,11 +59,15 @@ private:
     std::int64_t zxid_ = 0;
 };
 
+/// Whether the body of one that every server has to know of is complete. What is in a multi is not
+/// looked at.
+bool is_readable(wire::op_code op, std::string_view body);
+
 /// Whether an operation is a transaction, so that every server has to know of it.
 bool is_transaction(wire::op_code op);
 
 /// Whether these parts could be those of a multi: writes, complete, in the form that is expected.
-bool is_multi_of_writes(std::string_view body);
+bool is_multi_of_writes(std::string_view body, const rules& has);
 
 /// Whether a create (also as a part of a multi) would make an ephemeral: what a local session may
 /// not have.

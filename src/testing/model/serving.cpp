@@ -158,7 +158,7 @@ void serve_op(tag<wire::multi_read>, const question& q, const wire::multi_read::
     }
     if (!header.done) {
         q.refuse(errc::marshalling_error);
-        if (is_multi_of_writes(r.body.bytes)) {
+        if (is_multi_of_writes(r.body.bytes, q.has())) {
             wire::finish_multi(q.out.body);  // what could be read leaves an empty list behind
         }
         return;
@@ -195,23 +195,36 @@ template <class Op>
 concept served =
     requires(const question& q, const typename Op::request& r) { serve_op(tag<Op>{}, q, r); };
 
+/// A null string as it stands on the wire: a length of -1.
+constexpr std::string_view null_text = "\xff\xff\xff\xff";
+
 /// Whether the first field may be a null string. Servers stumble over a path that is null, but
-/// where they only put it into a table.
+/// where they only put it into a table, or look there.
 template <class Op>
-inline constexpr bool takes_null = !requires(const typename Op::request& r) {
-    r.path;
-} || std::is_same_v<Op, wire::add_watch> || std::is_same_v<Op, wire::remove_watches>;
+bool takes_null(const rules& has)
+{
+    constexpr bool has_path = requires(const typename Op::request& r) { r.path; };
+    return !has_path || std::is_same_v<Op, wire::add_watch> ||
+           std::is_same_v<Op, wire::remove_watches> ||
+           (std::is_same_v<Op, wire::check_watches> && has.is_39());
+}
 
 template <class Op>
 void run(const question& q, std::string_view body)
 {
     wire::reader in(body);
     typename Op::request request{};
-    if (!wire::decode(in, request) || (!takes_null<Op> && body.starts_with("\xff\xff\xff\xff"))) {
+    const bool is_null = body.starts_with(null_text);
+    if (!wire::decode(in, request) || (is_null && !takes_null<Op>(q.has()))) {
         q.refuse(errc::marshalling_error);
-    } else {
-        serve_op(tag<Op>{}, q, request);
+        return;
     }
+    if constexpr (std::is_same_v<Op, wire::add_watch> || std::is_same_v<Op, wire::remove_watches> ||
+                  std::is_same_v<Op, wire::check_watches>) {
+        // No text that a client can send is equal to it.
+        request.path = is_null ? null_text : request.path;
+    }
+    serve_op(tag<Op>{}, q, request);
 }
 
 template <class Op>

@@ -58,26 +58,36 @@ void find_watches(const question& q, const wire::check_watches::request& r, bool
     }
 }
 
-/// Before 3.9 it does not matter whose watch it is that is found. Where none is, a server goes up
-/// the path, if anybody watches recursively, and stumbles when it does not begin with a slash.
+/// Before 3.9 it does not matter whose watch it is that is found. Where a table has none, a server
+/// goes up the path, if anybody watches recursively, and stumbles when it does not begin with a
+/// slash.
 void check_watches_38(const question& q, const wire::check_watches::request& r)
 {
+    struct view {
+        bool is_asked = false;
+        bool found = false;
+        bool goes_up = false;
+    };
     const auto modes = modes_of(r.type, false);
-    if (modes.data == 0 && modes.child == 0) {
+    view data{modes.data != 0};
+    view child{modes.child != 0};
+    if (!data.is_asked && !child.is_asked) {
         return q.refuse(errc::marshalling_error);
     }
-    bool found = false;
-    bool goes_up = false;
     for (const watch_tables* const each : q.to.of_all) {
-        found = found || each->has_data(r.path, modes.data) || each->has_child(r.path, modes.child);
-        goes_up = goes_up || each->has_recursive();
+        data.found = data.found || each->has_data(r.path, modes.data);
+        data.goes_up = data.goes_up || each->has_recursive_data();
+        child.found = child.found || each->has_child(r.path, modes.child);
+        child.goes_up = child.goes_up || each->has_recursive_child();
     }
     const bool has_slash = r.path.find('/') != std::string_view::npos;
-    const bool stumbles =
-        !r.path.empty() && (!has_slash || (goes_up && !found && r.path[0] != '/'));
-    if (stumbles) {
+    const auto stumbles = [&](const view& in) {
+        return in.is_asked && !r.path.empty() &&
+               (!has_slash || (in.goes_up && !in.found && r.path[0] != '/'));
+    };
+    if (stumbles(data) || stumbles(child)) {
         q.refuse(errc::marshalling_error);
-    } else if (!found || r.path.empty()) {
+    } else if (r.path.empty() || (!data.found && !child.found)) {
         q.refuse(errc::no_watcher);
     }
 }

@@ -7,6 +7,7 @@
 #include <coati/errc.hpp>
 #include <coati/wire/multi.hpp>
 #include <coati/wire/operation.hpp>
+#include <coati/wire/operation_admin.hpp>
 #include <coati/wire/path.hpp>
 
 #include <algorithm>
@@ -304,11 +305,12 @@ void run_alone(const place& p, std::string_view body, outcome& out)
 
 // --- several together
 
-/// What the flags of a create ask for inside a multi, whatever its operation was.
+/// What the flags of a create ask for inside a multi. Before 3.9 that was all; then the operation
+/// counts as well.
 template <class Request>
 bool run_create_part(const place& p, const Request& r, wire::op_code type, written& out)
 {
-    if (r.flags == container_flags) {
+    if (r.flags == container_flags || type == wire::op_code::create_container) {
         out = apply(tag<wire::create_container>{}, p, {r.path, r.data, r.acls, r.flags});
     } else {
         out = apply_to(p, {r.path, r.data, r.acls, r.flags}, type);
@@ -319,11 +321,17 @@ bool run_create_part(const place& p, const Request& r, wire::op_code type, writt
 
 /// False when it cannot be read. Without a place it is only read.
 template <class Op>
-bool run_part(const place* p, wire::reader& in, written& out)
+bool run_part(const place* p, const rules& has, wire::reader& in, written& out)
 {
     typename Op::request r{};
     if (!wire::decode(in, r)) {
         return false;
+    }
+    constexpr bool has_flags_alone = requires { r.flags; } && !requires { r.ttl_ms; };
+    if constexpr (has_flags_alone) {
+        if (has.is_39() && check_flags(has, r.flags, no_ttl) != 0) {
+            return false;
+        }
     }
     if (p == nullptr) {
         return true;
@@ -333,34 +341,32 @@ bool run_part(const place* p, wire::reader& in, written& out)
             return run_create_part(*p, r, wire::op_code::create, out);
         }
         out = apply(tag<Op>{}, *p, r);
-    } else if constexpr (requires { r.flags; }) {
-        const bool keeps_its_type =
-            p->has.is_39() && std::is_same_v<Op, wire::create2>;  // ZOOKEEPER-4026
-        return run_create_part(
-            *p, r, keeps_its_type ? wire::op_code::create2 : wire::op_code::create, out);
+    } else if constexpr (has_flags_alone) {
+        // ZOOKEEPER-4026
+        return run_create_part(*p, r, has.is_39() ? Op::code : wire::op_code::create, out);
     } else {
         out = apply(tag<Op>{}, *p, r);
     }
     return true;
 }
 
-bool run_part(const place* p, std::int32_t type, wire::reader& in, written& out)
+bool run_part(const place* p, const rules& has, std::int32_t type, wire::reader& in, written& out)
 {
     switch (static_cast<wire::op_code>(type)) {
-    case wire::op_code::create: return run_part<wire::create>(p, in, out);
-    case wire::op_code::create2: return run_part<wire::create2>(p, in, out);
-    case wire::op_code::create_container: return run_part<wire::create_container>(p, in, out);
-    case wire::op_code::create_ttl: return run_part<wire::create_ttl>(p, in, out);
-    case wire::op_code::remove: return run_part<wire::remove>(p, in, out);
-    case wire::op_code::set_data: return run_part<wire::set_data>(p, in, out);
-    case wire::op_code::check: return run_part<wire::check>(p, in, out);
+    case wire::op_code::create: return run_part<wire::create>(p, has, in, out);
+    case wire::op_code::create2: return run_part<wire::create2>(p, has, in, out);
+    case wire::op_code::create_container: return run_part<wire::create_container>(p, has, in, out);
+    case wire::op_code::create_ttl: return run_part<wire::create_ttl>(p, has, in, out);
+    case wire::op_code::remove: return run_part<wire::remove>(p, has, in, out);
+    case wire::op_code::set_data: return run_part<wire::set_data>(p, has, in, out);
+    case wire::op_code::check: return run_part<wire::check>(p, has, in, out);
     default: return false;
     }
 }
 
 }  // namespace
 
-bool is_multi_of_writes(std::string_view body)
+bool is_multi_of_writes(std::string_view body, const rules& has)
 {
     wire::reader in(body);
     wire::multi_header header;
@@ -369,7 +375,7 @@ bool is_multi_of_writes(std::string_view body)
         if (header.done) {
             return true;
         }
-        if (is_null(in.rest()) || !run_part(nullptr, header.type, in, nothing)) {
+        if (is_null(in.rest()) || !run_part(nullptr, has, header.type, in, nothing)) {
             return false;
         }
     }
@@ -395,7 +401,7 @@ void append_result(std::string& out, const written& r, bool failed)
 
 void run_multi(const place& p, std::string_view body, outcome& out)
 {
-    if (!is_multi_of_writes(body)) {
+    if (!is_multi_of_writes(body, p.has)) {
         out.err = number(errc::marshalling_error);
         return;
     }
@@ -406,7 +412,7 @@ void run_multi(const place& p, std::string_view body, outcome& out)
     bool failed = false;
     while (wire::decode(in, header) && !header.done) {
         written result;
-        if (!run_part(failed ? nullptr : &p, header.type, in, result)) {
+        if (!run_part(failed ? nullptr : &p, p.has, header.type, in, result)) {
             p.tree.roll_back(p.w);
             out.err = number(errc::marshalling_error);
             return;
@@ -503,6 +509,26 @@ outcome server_state::apply(const transaction& t)
     return out;
 }
 
+bool is_readable(wire::op_code op, std::string_view body)
+{
+    const auto reads = [&](auto request) {
+        wire::reader in(body);
+        return wire::decode(in, request);
+    };
+    switch (op) {
+    case wire::op_code::create:
+    case wire::op_code::create2:
+    case wire::op_code::create_container: return reads(wire::create::request{});
+    case wire::op_code::create_ttl: return reads(wire::create_ttl::request{});
+    case wire::op_code::remove: return reads(wire::remove::request{});
+    case wire::op_code::set_data: return reads(wire::set_data::request{});
+    case wire::op_code::set_acl: return reads(wire::set_acl::request{});
+    case wire::op_code::reconfig: return reads(wire::reconfig::request{});
+    case wire::op_code::sync: return reads(wire::sync::request{});
+    default: return true;
+    }
+}
+
 bool is_transaction(wire::op_code op)
 {
     using enum wire::op_code;
@@ -525,7 +551,7 @@ bool makes_ephemeral(wire::op_code op, std::string_view body)
         if (is_ephemeral_create(static_cast<wire::op_code>(header.type), rest)) {
             return true;
         }
-        if (!run_part(nullptr, header.type, in, nothing)) {
+        if (!run_part(nullptr, rules{}, header.type, in, nothing)) {
             return false;
         }
     }

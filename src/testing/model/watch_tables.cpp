@@ -58,9 +58,9 @@ bool watch_tables::fire(table& in, std::string_view path, bool reaches_recursive
     return fires;
 }
 
-bool watch_tables::has_recursive() const
+bool watch_tables::has_recursive(const table& in)
 {
-    return std::any_of(data_.begin(), data_.end(),
+    return std::any_of(in.begin(), in.end(),
                        [](const auto& each) { return (each.second & recursive) != 0; });
 }
 

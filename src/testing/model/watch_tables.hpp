@@ -38,7 +38,8 @@ public:
         return fire(child_, path, !is_children_event);
     }
 
-    bool has_recursive() const;
+    bool has_recursive_data() const { return has_recursive(data_); }
+    bool has_recursive_child() const { return has_recursive(child_); }
     std::size_t size() const;
     bool empty() const noexcept { return data_.empty() && child_.empty(); }
 
@@ -46,6 +47,7 @@ private:
     using table = std::map<std::string, unsigned, std::less<>>;
 
     static void set(table& in, std::string_view path, mode m, bool is_39);
+    static bool has_recursive(const table& in);
     static bool has(const table& in, std::string_view path, unsigned modes);
     static void remove(table& in, std::string_view path, unsigned modes);
     static bool fire(table& in, std::string_view path, bool reaches_recursive);
