@@ -38,7 +38,11 @@ struct fuzzer_options {
 
 class fuzzer {
 public:
-    fuzzer(std::uint16_t real, std::uint16_t model) : real_(real), model_(model) {}
+    /// The ports of two servers, and whether they are of 3.9 or later.
+    fuzzer(std::uint16_t real, std::uint16_t model, bool is_39)
+        : real_(real, is_39), model_(model, is_39)
+    {
+    }
 
     std::vector<finding> run(const fuzzer_options& options);
 

@@ -83,6 +83,7 @@ public:
         for (std::size_t made = 0; made < requests_a_round;) {
             all.push_back(make_step());
             made += all.back().requests.size();
+            become_another(all);
             come_back(all);
         }
         return all;
@@ -102,6 +103,16 @@ private:
         all.push_back({step::kind::open, slot});  // skipped where there is a session
         all.push_back({step::kind::resume, slot});
         all.back().only_if_gone = true;
+    }
+
+    /// Who proves one identity often proves a second one.
+    void become_another(sequence& all)
+    {
+        const step& last = all.back();
+        const auto op = static_cast<std::int32_t>(op_code::auth);
+        if (!last.requests.empty() && last.requests.back().op == op && random_.chance(60)) {
+            all.push_back({step::kind::batch, last.slot, {}, {auth()}});
+        }
     }
 
     step make_step()
@@ -196,7 +207,11 @@ private:
     std::size_t acls()
     {
         constexpr std::size_t lists = 25;
-        return random_.chance(70) ? 0 : random_.below(lists);
+        constexpr std::array<std::size_t, 3> of_the_scheme_auth{3, 11, 24};
+        if (random_.chance(10)) {
+            return random_.pick(of_the_scheme_auth);
+        }
+        return random_.chance(75) ? 0 : random_.below(lists);
     }
 
     std::int32_t version()

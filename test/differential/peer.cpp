@@ -169,7 +169,7 @@ void peer::start(const step& s)
         for (const request& each : s.requests) {
             send_request(mine, each, bytes);
         }
-        if (!may_end_connection(s.requests.back())) {
+        if (!may_end_connection(s.requests.back()) || may_be_silent(s.requests.back())) {
             append_ping(mine.at, bytes);
         }
         write_all(mine.at.fd.get(), bytes);
@@ -186,7 +186,8 @@ transcript peer::finish(const step& s)
         hear(mine, mine.at, out);
         if (mine.at.fd && mine.is_dismissed) {
             hear_end(mine, out);
-        } else if (mine.at.fd && may_end_connection(s.requests.back())) {
+        } else if (mine.at.fd && may_end_connection(s.requests.back()) &&
+                   !may_be_silent(s.requests.back())) {
             send_ping(mine.at);
             hear(mine, mine.at, out);
         }

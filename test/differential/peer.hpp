@@ -59,7 +59,7 @@ private:
 /// One server: slots with sessions, and a connection that cleans up.
 class peer {
 public:
-    explicit peer(std::uint16_t port) : port_(port) {}
+    peer(std::uint16_t port, bool is_39) : port_(port), is_39_(is_39) {}
 
     /// An empty root for the round, and nothing of the last one.
     void begin_round(const std::string& root);
@@ -122,7 +122,14 @@ private:
     /// Everything that the rounds left is removed, with the power to do so.
     void clean();
 
+    /// Before 3.9 a check on its own is not answered when it is true; later it is unknown.
+    bool may_be_silent(const request& r) const
+    {
+        return !is_39_ && r.op == static_cast<std::int32_t>(wire::op_code::check);
+    }
+
     std::uint16_t port_;
+    bool is_39_;
     interpreter words_;
     std::array<client, slots> slots_;
     client control_;

@@ -190,7 +190,7 @@ std::string frame_of(const request& r, std::int32_t xid, const surroundings& in)
 bool may_end_connection(const request& r)
 {
     const auto& known = wire::all_op_codes;
-    return is(r, op_code::auth) || is(r, op_code::close_session) ||
+    return is(r, op_code::auth) || is(r, op_code::close_session) || is(r, op_code::check) ||
            std::find(known.begin(), known.end(), static_cast<op_code>(r.op)) == known.end();
 }
 
