@@ -158,7 +158,7 @@ void peer::start(const step& s)
     client& mine = slots_[s.slot];
     has_changed_ = false;
     switch (s.what) {
-    case step::kind::drop: mine.at = connection{}; break;
+    case step::kind::drop: ::shutdown(mine.at.fd.get(), SHUT_WR); break;
     case step::kind::open:
     case step::kind::resume: say_hello(s); break;
     case step::kind::batch: {
@@ -192,7 +192,10 @@ transcript peer::finish(const step& s)
             hear(mine, mine.at, out);
         }
         mine.is_dismissed = false;
-    } else if (s.what != step::kind::drop) {
+    } else if (s.what == step::kind::drop) {
+        // Until the server has noticed: only then it has forgotten what was watched.
+        while (receive(mine.at, out)) {}
+    } else {
         hear_hello(s, out);
     }
     prefix(out, 0, s.slot);
