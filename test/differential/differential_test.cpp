@@ -60,13 +60,38 @@ bool is_39()
     return !version_of_real_server().starts_with("3.8");
 }
 
+/// Whether a session hears of a znode that it may not read. Not only the version decides it: the
+/// distribution's 3.8.0 has been mended as later releases were. Leaves the same traces everywhere.
+bool hides_events(std::uint16_t port)
+{
+    using coati::wire::op_code;
+    peer one(port, is_39());
+    one.begin_round("/probe");
+    const auto have_done = [&](const step& s) {
+        one.start(s);
+        one.finish(s);
+    };
+    have_done({step::kind::open, 0});
+    have_done({step::kind::open, 1});
+    request watch{static_cast<std::int32_t>(op_code::add_watch), "~"};
+    watch.number = 1;
+    have_done({step::kind::batch, 0, {}, {watch}});
+    request make{static_cast<std::int32_t>(op_code::create), "~/secret"};
+    make.acls = only_admin;
+    have_done({step::kind::batch, 1, {}, {make}});
+    one.ask_others(1);
+    const transcript heard = one.hear_others(1);
+    one.quit();
+    return heard.size() == 1;  // the reply to a ping
+}
+
 /// The model, over TCP, in a thread of its own.
 class model_server {
 public:
-    explicit model_server(const std::string& version,
+    explicit model_server(const std::string& version, bool hides_events,
                           coati::testing::scripted_server::frame_hook hook = {})
         : ensemble_(coati::make_tcp_transport(context_.get_executor()), context_.get_executor(),
-                    options(version)),
+                    options(version, hides_events)),
           server_(ensemble_, {"127.0.0.1", 0, {}}, [this](const coati::endpoint& at) {
               return coati::make_tcp_listener(context_.get_executor(), at);
           })
@@ -87,7 +112,7 @@ public:
     std::uint16_t port() const { return server_.local().port; }
 
 private:
-    static coati::testing::ensemble_options options(const std::string& version)
+    static coati::testing::ensemble_options options(const std::string& version, bool hides_events)
     {
         coati::testing::ensemble_options o;
         o.min_session_timeout = std::chrono::seconds(4);
@@ -95,10 +120,7 @@ private:
         o.version = version;
         o.super_digest = "super:lK75jTNcA+U9vtVEw5vB51mj/w4=";
         o.container_check = std::chrono::hours(24);
-        // The distribution's 3.8.0 has been mended as later releases were.
-        if (std::getenv("COATI_TEST_ZOOKEEPER") == nullptr && version == "3.8.0") {
-            o.hides_events = true;
-        }
+        o.hides_events = hides_events;
         return o;
     }
 
@@ -218,7 +240,7 @@ bool is_reply_to(const frame_view& frame, coati::wire::op_code op)
 /// Two models: without a deviation they do not differ, and nothing else has to be started.
 std::vector<finding> fuzz_a_little(const model_server& deviating)
 {
-    const model_server plain("3.8.0");
+    const model_server plain("3.8.0", true);
     fuzzer all(plain.port(), deviating.port(), false);
     fuzzer_options options;
     options.operations = 10'000;
@@ -229,7 +251,9 @@ std::vector<finding> fuzz_a_little(const model_server& deviating)
 
 TEST_CASE("the scripted server answers as a real one")
 {
-    const model_server model(version_of_real_server());
+    const bool hides = hides_events(real_server().client_port(0));
+    const model_server model(version_of_real_server(), hides);
+    CHECK(hides_events(model.port()) == hides);
     compare(real_server().client_port(0), model.port(), true);
 }
 
@@ -242,7 +266,7 @@ TEST_CASE("two real servers answer the same", "[.]")
 
 TEST_CASE("another error code is found, and made small")
 {
-    const model_server model("3.8.0", [](const frame_view& frame) {
+    const model_server model("3.8.0", true, [](const frame_view& frame) {
         const bool is_victim =
             is_reply_to(frame, coati::wire::op_code::get_acl) && err_of(frame) == -101;
         return is_victim ? with_err(frame, -102) : verdict::pass();
@@ -257,7 +281,7 @@ TEST_CASE("another error code is found, and made small")
 
 TEST_CASE("an event that does not come is found, and made small")
 {
-    const model_server model("3.8.0", [](const frame_view& frame) {
+    const model_server model("3.8.0", true, [](const frame_view& frame) {
         const bool is_event = frame.direction == frame_view::way::reply && !frame.handshake &&
                               frame.xid == coati::wire::notification_xid;
         return is_event ? verdict::drop() : verdict::pass();
@@ -271,6 +295,6 @@ TEST_CASE("an event that does not come is found, and made small")
 
 TEST_CASE("a model of another release is found out")
 {
-    CHECK(fuzz_a_little(model_server("3.9.3")).size() == 1);
-    CHECK(fuzz_a_little(model_server("3.8.0")).empty());
+    CHECK(fuzz_a_little(model_server("3.9.3", true)).size() == 1);
+    CHECK(fuzz_a_little(model_server("3.8.0", true)).empty());
 }

@@ -414,6 +414,17 @@ void peer::leave(std::size_t number)
     }
 }
 
+void peer::quit()
+{
+    for (std::size_t i = 0; i < slots; ++i) {
+        leave(i);
+    }
+    clean();
+    std::vector<question> last{{static_cast<std::int32_t>(op_code::close_session)}};
+    ask(last);
+    control_ = client{};
+}
+
 void peer::begin_round(const std::string& root)
 {
     for (std::size_t i = 0; i < slots; ++i) {

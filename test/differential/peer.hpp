@@ -64,6 +64,9 @@ public:
     /// An empty root for the round, and nothing of the last one.
     void begin_round(const std::string& root);
 
+    /// Ends every session, that of the clean-up too: nothing expires later.
+    void quit();
+
     // A step, in halves, so that both servers work on it at the same time.
     void start(const step& s);
     transcript finish(const step& s);

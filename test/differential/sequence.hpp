@@ -91,6 +91,8 @@ struct step {
 using sequence = std::vector<step>;
 
 inline constexpr std::size_t slots = 3;
+/// The number of the list by which nobody may read: 16 world:anyone.
+inline constexpr std::size_t only_admin = 22;
 
 /// The round of a seed: about 250 requests.
 sequence make_round(std::uint64_t seed);
