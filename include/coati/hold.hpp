@@ -6,6 +6,7 @@
 #pragma once
 
 #include <coati/client.hpp>
+#include <coati/detail/spawn_root.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -149,9 +150,10 @@ auto hold(client zk, App&& app)
     using body = std::remove_cvref_t<App>;
     using value = detail::app_value<body>;
     const auto ex = zk.get_executor();
-    return boost::asio::co_spawn(
-        ex, detail::hold_root<value, body>(std::move(zk), std::forward<App>(app)),
-        boost::asio::deferred);
+    held<value> early{errc::session_dropped, result<value>(errc::cancelled)};
+    return detail::spawn_root(ex,
+                              detail::hold_root<value, body>(std::move(zk), std::forward<App>(app)),
+                              std::move(early));
 }
 
 }  // namespace coati

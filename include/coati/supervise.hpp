@@ -101,9 +101,9 @@ auto supervise(client zk, App&& app, back_off pace = {})
     using body = std::remove_cvref_t<App>;
     using value = detail::app_value<body>;
     const auto ex = zk.get_executor();
-    return boost::asio::co_spawn(
+    return detail::spawn_root(
         ex, detail::supervise_root<value, body>(std::move(zk), std::forward<App>(app), pace),
-        boost::asio::deferred);
+        result<value>(errc::cancelled));
 }
 
 }  // namespace coati
