@@ -13,10 +13,10 @@ namespace coati::testing {
 namespace {
 
 using hook = scripted_server::frame_hook;
-using way = frame_view::way;
+using side = frame_view::way;
 
 /// The next `times` frames of an operation in one direction get this verdict.
-hook next_frames(way direction, wire::op_code op, std::size_t times, const verdict& what)
+hook next_frames(side direction, wire::op_code op, std::size_t times, const verdict& what)
 {
     const auto left = std::make_shared<std::size_t>(times);
     return [=](const frame_view& frame) {
@@ -40,7 +40,7 @@ std::string framed(std::string_view payload)
 
 bool is_reply(const frame_view& frame)
 {
-    return frame.direction == way::reply && !frame.handshake && frame.xid >= wire::first_xid &&
+    return frame.direction == side::reply && !frame.handshake && frame.xid >= wire::first_xid &&
            frame.op != wire::op_code::auth && frame.op != wire::op_code::ping;
 }
 
@@ -104,37 +104,37 @@ verdict told(lie what, const frame_view& frame)
 hook cut_after_reply(std::int32_t xid)
 {
     return [xid](const frame_view& frame) {
-        const bool is_it = frame.direction == way::reply && !frame.handshake && frame.xid == xid;
+        const bool is_it = frame.direction == side::reply && !frame.handshake && frame.xid == xid;
         return is_it ? verdict::pass_and_close() : verdict::pass();
     };
 }
 
 hook lose_reply(wire::op_code op, std::size_t times)
 {
-    return next_frames(way::reply, op, times, verdict::close());
+    return next_frames(side::reply, op, times, verdict::close());
 }
 
 hook lose_request(wire::op_code op, std::size_t times)
 {
-    return next_frames(way::request, op, times, verdict::close());
+    return next_frames(side::request, op, times, verdict::close());
 }
 
 hook answer_with(wire::op_code op, errc code, std::size_t times)
 {
-    return next_frames(way::request, op, times, verdict::answer(code));
+    return next_frames(side::request, op, times, verdict::answer(code));
 }
 
 hook delay_replies(duration by)
 {
     return [by](const frame_view& frame) {
-        return frame.direction == way::reply ? verdict::delay(by) : verdict::pass();
+        return frame.direction == side::reply ? verdict::delay(by) : verdict::pass();
     };
 }
 
 hook delay_requests(duration by)
 {
     return [by](const frame_view& frame) {
-        return frame.direction == way::request ? verdict::delay(by) : verdict::pass();
+        return frame.direction == side::request ? verdict::delay(by) : verdict::pass();
     };
 }
 
@@ -142,7 +142,7 @@ hook tell(lie what)
 {
     const auto is_told = std::make_shared<bool>(false);
     return [what, is_told](const frame_view& frame) {
-        const bool is_answer = frame.direction == way::reply && frame.handshake;
+        const bool is_answer = frame.direction == side::reply && frame.handshake;
         const bool can = what == lie::other_session ? is_answer : is_reply(frame);
         if (!can || std::exchange(*is_told, true)) {
             return verdict::pass();

@@ -13,11 +13,6 @@ namespace coati::testing {
 
 namespace {
 
-constexpr std::int32_t number(errc code) noexcept
-{
-    return static_cast<std::int32_t>(code);
-}
-
 std::string frame_of(const wire::connect_response& response)
 {
     std::string frame;

@@ -192,7 +192,7 @@ void world_state::arrive_at_server(endpoint to, std::string host, std::uint64_t 
         schedule(after(latency), refuse, id);
         return;
     }
-    const auto made = std::make_shared<wire>();
+    const auto made = std::make_shared<link>();
     made->id = ++last_wire_;
     made->server = to;
     made->host = host;

@@ -11,7 +11,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-wire_ptr find_wire(const world_state& state, std::uint64_t id)
+link_ptr find_link(const world_state& state, std::uint64_t id)
 {
     const auto found = state.wires.find(id);
     return found == state.wires.end() ? nullptr : found->second;
@@ -21,7 +21,7 @@ wire_ptr find_wire(const world_state& state, std::uint64_t id)
 
 void world::cut(std::uint64_t connection_id)
 {
-    if (const auto w = find_wire(*state_, connection_id)) {
+    if (const auto w = find_link(*state_, connection_id)) {
         state_->break_wire(w, {}, false);
     }
 }
@@ -35,35 +35,35 @@ void world::cut_all()
 
 void world::reset(std::uint64_t connection_id)
 {
-    if (const auto w = find_wire(*state_, connection_id)) {
+    if (const auto w = find_link(*state_, connection_id)) {
         state_->break_wire(w, asio::error::connection_reset, true);
     }
 }
 
 void world::half_close(std::uint64_t connection_id, direction which)
 {
-    if (const auto w = find_wire(*state_, connection_id)) {
+    if (const auto w = find_link(*state_, connection_id)) {
         state_->end_way(w, static_cast<std::size_t>(which));
     }
 }
 
 void world::stall(std::uint64_t connection_id, direction which)
 {
-    if (const auto w = find_wire(*state_, connection_id)) {
+    if (const auto w = find_link(*state_, connection_id)) {
         w->ways[static_cast<std::size_t>(which)].stalled = true;
     }
 }
 
 void world::unstall(std::uint64_t connection_id, direction which)
 {
-    if (const auto w = find_wire(*state_, connection_id)) {
+    if (const auto w = find_link(*state_, connection_id)) {
         state_->release(w, static_cast<std::size_t>(which));
     }
 }
 
 void world::cut_after(std::uint64_t connection_id, direction which, std::size_t n, bool lost)
 {
-    if (const auto w = find_wire(*state_, connection_id)) {
+    if (const auto w = find_link(*state_, connection_id)) {
         way& out = w->ways[static_cast<std::size_t>(which)];
         out.limit = n;
         out.lose = lost;

@@ -13,7 +13,7 @@ namespace coati::testing {
 
 namespace asio = boost::asio;
 
-void world_state::read(const wire_ptr& w, std::size_t side, asio::mutable_buffer into,
+void world_state::read(const link_ptr& w, std::size_t side, asio::mutable_buffer into,
                        transport_handler<std::size_t> handler)
 {
     way& in = w->ways[side];
@@ -29,7 +29,7 @@ void world_state::read(const wire_ptr& w, std::size_t side, asio::mutable_buffer
     }
 }
 
-void world_state::write(const wire_ptr& w, std::size_t side, asio::const_buffer all,
+void world_state::write(const link_ptr& w, std::size_t side, asio::const_buffer all,
                         transport_handler<std::size_t> handler)
 {
     way& out = w->ways[side];
@@ -40,7 +40,7 @@ void world_state::write(const wire_ptr& w, std::size_t side, asio::const_buffer 
 }
 
 /// Takes what fits into the window and below the limit of cut_after.
-std::size_t world_state::take_bytes(const wire_ptr& w, std::size_t side, asio::const_buffer from)
+std::size_t world_state::take_bytes(const link_ptr& w, std::size_t side, asio::const_buffer from)
 {
     way& out = w->ways[side];
     std::size_t n = std::min(from.size(), w->window - std::min(w->window, out.outstanding));
@@ -60,7 +60,7 @@ std::size_t world_state::take_bytes(const wire_ptr& w, std::size_t side, asio::c
 }
 
 /// Goes on with the write that waits on this way.
-void world_state::wake_writer(const wire_ptr& w, std::size_t side)
+void world_state::wake_writer(const link_ptr& w, std::size_t side)
 {
     way& out = w->ways[side];
     if (!is_waiting(out.writer)) {
@@ -84,7 +84,7 @@ void world_state::wake_writer(const wire_ptr& w, std::size_t side)
 }
 
 /// The writer finds the connection broken now, the reader when what was taken has arrived.
-void world_state::cross_limit(const wire_ptr& w, std::size_t side)
+void world_state::cross_limit(const link_ptr& w, std::size_t side)
 {
     const error_code reset = asio::error::connection_reset;
     way& out = w->ways[side];
@@ -103,7 +103,7 @@ void world_state::cross_limit(const wire_ptr& w, std::size_t side)
     });
 }
 
-void world_state::send(const wire_ptr& w, std::size_t side, way::segment what)
+void world_state::send(const link_ptr& w, std::size_t side, way::segment what)
 {
     way& out = w->ways[side];
     duration trip = w->latency;
@@ -115,7 +115,7 @@ void world_state::send(const wire_ptr& w, std::size_t side, way::segment what)
     schedule(out.last_arrival, [this, w, side, what = std::move(what)] { arrive(w, side, what); });
 }
 
-void world_state::arrive(const wire_ptr& w, std::size_t side, way::segment what)
+void world_state::arrive(const link_ptr& w, std::size_t side, way::segment what)
 {
     way& at = w->ways[side];
     if (w->dead) {
@@ -137,7 +137,7 @@ void world_state::arrive(const wire_ptr& w, std::size_t side, way::segment what)
 }
 
 /// Nobody will ever read this: the writer is told, one trip later.
-void world_state::refuse_bytes(const wire_ptr& w, std::size_t side)
+void world_state::refuse_bytes(const link_ptr& w, std::size_t side)
 {
     schedule(after(w->latency), [this, w, side] {
         if (w->dead) {
@@ -152,7 +152,7 @@ void world_state::refuse_bytes(const wire_ptr& w, std::size_t side)
     });
 }
 
-std::size_t world_state::give_bytes(const wire_ptr& w, std::size_t side, asio::mutable_buffer into)
+std::size_t world_state::give_bytes(const link_ptr& w, std::size_t side, asio::mutable_buffer into)
 {
     way& in = w->ways[side];
     std::size_t n = std::min(in.unread(), into.size());
@@ -170,7 +170,7 @@ std::size_t world_state::give_bytes(const wire_ptr& w, std::size_t side, asio::m
     return n;
 }
 
-void world_state::wake_reader(const wire_ptr& w, std::size_t side)
+void world_state::wake_reader(const link_ptr& w, std::size_t side)
 {
     way& in = w->ways[side];
     if (!is_waiting(in.reader)) {
@@ -186,7 +186,7 @@ void world_state::wake_reader(const wire_ptr& w, std::size_t side)
 }
 
 /// EOF travels behind everything that is under way.
-void world_state::end_way(const wire_ptr& w, std::size_t side)
+void world_state::end_way(const link_ptr& w, std::size_t side)
 {
     way& out = w->ways[side];
     if (w->dead || out.ending) {
@@ -200,7 +200,7 @@ void world_state::end_way(const wire_ptr& w, std::size_t side)
     wake_writer(w, side);
 }
 
-void world_state::close(const wire_ptr& w, std::size_t side)
+void world_state::close(const link_ptr& w, std::size_t side)
 {
     if (shut_ || w->closed[side]) {
         return;
@@ -221,7 +221,7 @@ void world_state::close(const wire_ptr& w, std::size_t side)
     }
 }
 
-void world_state::break_wire(const wire_ptr& w, error_code read_error, bool drop_arrived)
+void world_state::break_wire(const link_ptr& w, error_code read_error, bool drop_arrived)
 {
     if (w->dead) {
         return;
@@ -248,7 +248,7 @@ void world_state::break_wire(const wire_ptr& w, error_code read_error, bool drop
     }
 }
 
-void world_state::release(const wire_ptr& w, std::size_t side)
+void world_state::release(const link_ptr& w, std::size_t side)
 {
     way& each = w->ways[side];
     each.stalled = false;

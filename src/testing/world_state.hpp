@@ -82,7 +82,7 @@ struct way {
 };
 
 /// A connection: ways[0] is written by the client (direction::to_server), ways[1] by the server.
-struct wire {
+struct link {
     std::uint64_t id = 0;
     endpoint server;
     std::string host;
@@ -94,7 +94,7 @@ struct wire {
     std::array<way, 2> ways;
 };
 
-using wire_ptr = std::shared_ptr<wire>;
+using link_ptr = std::shared_ptr<link>;
 
 /// Somebody who listens: a function, or a listener with its backlog.
 struct port {
@@ -208,28 +208,28 @@ public:
 
     // --- connections (world_network.cpp) ---------------------------------------------------------
 
-    std::map<std::uint64_t, wire_ptr> wires;
+    std::map<std::uint64_t, link_ptr> wires;
 
-    void read(const wire_ptr& w, std::size_t side, boost::asio::mutable_buffer into,
+    void read(const link_ptr& w, std::size_t side, boost::asio::mutable_buffer into,
               transport_handler<std::size_t> handler);
-    void write(const wire_ptr& w, std::size_t side, boost::asio::const_buffer all,
+    void write(const link_ptr& w, std::size_t side, boost::asio::const_buffer all,
                transport_handler<std::size_t> handler);
-    void close(const wire_ptr& w, std::size_t side);
-    void break_wire(const wire_ptr& w, error_code read_error, bool drop_arrived);
-    void end_way(const wire_ptr& w, std::size_t side);
-    void release(const wire_ptr& w, std::size_t side);
+    void close(const link_ptr& w, std::size_t side);
+    void break_wire(const link_ptr& w, error_code read_error, bool drop_arrived);
+    void end_way(const link_ptr& w, std::size_t side);
+    void release(const link_ptr& w, std::size_t side);
 
 private:
     std::unique_ptr<waiting> take(std::uint64_t id);
     void arrive_at_server(endpoint to, std::string host, std::uint64_t id);
-    std::size_t take_bytes(const wire_ptr& w, std::size_t side, boost::asio::const_buffer from);
-    void send(const wire_ptr& w, std::size_t side, way::segment what);
-    void arrive(const wire_ptr& w, std::size_t side, way::segment what);
-    void refuse_bytes(const wire_ptr& w, std::size_t side);
-    std::size_t give_bytes(const wire_ptr& w, std::size_t side, boost::asio::mutable_buffer into);
-    void wake_reader(const wire_ptr& w, std::size_t side);
-    void wake_writer(const wire_ptr& w, std::size_t side);
-    void cross_limit(const wire_ptr& w, std::size_t side);
+    std::size_t take_bytes(const link_ptr& w, std::size_t side, boost::asio::const_buffer from);
+    void send(const link_ptr& w, std::size_t side, way::segment what);
+    void arrive(const link_ptr& w, std::size_t side, way::segment what);
+    void refuse_bytes(const link_ptr& w, std::size_t side);
+    std::size_t give_bytes(const link_ptr& w, std::size_t side, boost::asio::mutable_buffer into);
+    void wake_reader(const link_ptr& w, std::size_t side);
+    void wake_writer(const link_ptr& w, std::size_t side);
+    void cross_limit(const link_ptr& w, std::size_t side);
 
     boost::asio::io_context& context_;
     bool shut_ = false;
@@ -258,7 +258,7 @@ void waiting_for<T...>::abort(world_state& state)
 /// One end of a connection.
 class world_stream final : public stream {
 public:
-    world_stream(std::shared_ptr<world_state> state, wire_ptr w, std::size_t side)
+    world_stream(std::shared_ptr<world_state> state, link_ptr w, std::size_t side)
         : state_(std::move(state)), wire_(std::move(w)), side_(side)
     {
     }
@@ -278,7 +278,7 @@ public:
 
 private:
     std::shared_ptr<world_state> state_;
-    wire_ptr wire_;
+    link_ptr wire_;
     std::size_t side_;  // 0 client, 1 server: the index of the way it writes
 };
 

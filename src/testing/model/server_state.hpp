@@ -8,6 +8,7 @@
 #include "rules.hpp"
 #include "znode_tree.hpp"
 
+#include <coati/errc.hpp>
 #include <coati/wire/op_code.hpp>
 
 #include <cstdint>
@@ -16,6 +17,12 @@
 #include <vector>
 
 namespace coati::testing {
+
+/// A code as it goes over the wire.
+constexpr std::int32_t number(errc code) noexcept
+{
+    return static_cast<std::int32_t>(code);
+}
 
 /// A request to change something, once it has its number and its time.
 struct transaction {

@@ -4,7 +4,6 @@
 // Knows the tree, the rules of a version and who asks.
 #include "server_state.hpp"
 
-#include <coati/errc.hpp>
 #include <coati/wire/multi.hpp>
 #include <coati/wire/operation.hpp>
 #include <coati/wire/operation_admin.hpp>
@@ -17,11 +16,6 @@
 namespace coati::testing {
 
 namespace {
-
-constexpr std::int32_t number(errc code) noexcept
-{
-    return static_cast<std::int32_t>(code);
-}
 
 /// Where a transaction happens.
 struct place {
