@@ -33,7 +33,7 @@ std::uint64_t first_found(std::uint64_t budget, Story story)
 }
 
 constexpr std::uint64_t bug_budget = 150;
-constexpr std::uint64_t peace_budget = 40;
+constexpr std::uint64_t peace_budget = 100;
 
 /// The right application keeps its promise in every world, the wrong one breaks it in one.
 template <class Bug, class Story>
