@@ -157,6 +157,22 @@ void ensemble_core::expire(std::int64_t session)
     close_session(session);
 }
 
+bool ensemble_core::is_owner(std::int64_t session,
+                             const std::weak_ptr<server_connection>& who) const
+{
+    const auto found = sessions.find(session);
+    // The same object, also when it is gone.
+    return found != sessions.end() && !found->second.owner.owner_before(who) &&
+           !who.owner_before(found->second.owner);
+}
+
+void ensemble_core::forget_local_sessions(const server_core& of)
+{
+    std::erase_if(sessions, [&](const auto& each) {
+        return each.second.is_local && each.second.home == &of && !options.local_sessions;
+    });
+}
+
 void ensemble_core::restart_clocks()
 {
     for (auto& [id, each] : sessions) {
@@ -177,12 +193,27 @@ outcome ensemble_core::submit(transaction t, const ticket& who)
 {
     t.zxid = head->zxid() + 1;
     t.now_ms = now_ms();
-    const outcome done = head->apply(t);
-    for (const auto& server : live_servers()) {
-        server->learn(t, done, who);
-    }
+    outcome done = head->apply(t);
+    deliver({std::move(t), done, who});
     watch_mortals();
     return done;
+}
+
+/// One after the other: what a server does with one may lead to the next.
+void ensemble_core::deliver(delivery what)
+{
+    deliveries_.push_back(std::move(what));
+    if (std::exchange(is_delivering_, true)) {
+        return;
+    }
+    while (!deliveries_.empty()) {
+        const delivery next = std::move(deliveries_.front());
+        deliveries_.pop_front();
+        for (const auto& server : live_servers()) {
+            server->learn(next.t, next.done, next.who);
+        }
+    }
+    is_delivering_ = false;
 }
 
 void ensemble_core::pass_through(transaction t, const ticket& who)
@@ -190,9 +221,7 @@ void ensemble_core::pass_through(transaction t, const ticket& who)
     t.zxid = head->zxid();
     outcome done;
     done.body = t.body;
-    for (const auto& server : live_servers()) {
-        server->learn(t, done, who);
-    }
+    deliver({std::move(t), std::move(done), who});
 }
 
 /// Looks again every `container_check`, as long as there is anything to look at.

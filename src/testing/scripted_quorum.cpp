@@ -73,6 +73,7 @@ void ensemble_core::has_quorum(bool yes)
 
 void ensemble_core::add(const std::shared_ptr<server_core>& server)
 {
+    server->start();  // may throw, and nothing has happened then
     const bool is_first = live_servers().empty();
     servers.push_back(server);
     head->set_standalone(servers.size() == 1);
@@ -80,7 +81,6 @@ void ensemble_core::add(const std::shared_ptr<server_core>& server)
         leader = server;
     }
     server->has_leader = !leader.expired();
-    server->start();
     look_again();
 }
 
@@ -113,7 +113,7 @@ void ensemble_core::look_again()
     time_point next = never;
     for (const auto& each : all) {
         const auto end = each->out_of_reach_since + options.peer_timeout;
-        if (each->is_alive() && each->has_leader && !is_reachable(*each)) {
+        if (is_present(*each) && !is_reachable(*each)) {
             next = std::min(next, end);
         }
     }

@@ -35,13 +35,21 @@ void server_core::set_isolated(bool yes)
         return;
     }
     isolated = yes;
-    out_of_reach_since = ensemble->time->now();
     if (yes) {
+        get_lost(paused);
         fall_behind();
     }
     ensemble->look_again();
-    if (!yes) {
+    if (!yes && !ensemble->options.elections) {
         join();
+    }
+}
+
+/// The clock of those who wait for it runs from the first reason on.
+void server_core::get_lost(bool is_lost_already)
+{
+    if (!is_lost_already) {
+        out_of_reach_since = ensemble->time->now();
     }
 }
 
@@ -114,9 +122,11 @@ void server_core::catch_up()
 void server_core::join()
 {
     if (!std::exchange(has_leader, true)) {
+        drop_connections();  // of those who were served without one
+        ensemble->forget_local_sessions(*this);
         behind_.clear();
         copy = ensemble->head;
-        if (lag_ > duration::zero()) {
+        if (lag_ > duration::zero() || isolated) {
             fall_behind();
         }
     }
@@ -124,7 +134,11 @@ void server_core::join()
     while (!unasked_.empty() && ensemble->can_commit(*this)) {
         late next = std::move(unasked_.front());
         unasked_.pop_front();
-        ask(std::move(next.t), std::move(next.who));
+        if (ensemble->is_owner(next.t.session, next.who.from)) {
+            ask(std::move(next.t), std::move(next.who));
+        } else if (const auto old = next.who.from.lock()) {
+            old->close();  // the session has ended or moved meanwhile
+        }
     }
 }
 

@@ -98,6 +98,7 @@ void server_core::stop()
     ++generation_;
     listening.reset();  // both kinds of listener end their accept then
     has_leader = false;
+    unasked_.clear();  // it died before it had passed them on
     drop_connections();
 }
 
@@ -107,7 +108,9 @@ void server_core::set_paused(bool yes)
         return;
     }
     paused = yes;
-    out_of_reach_since = ensemble->time->now();
+    if (yes) {
+        get_lost(isolated);
+    }
     ensemble->look_again();
     if (!paused) {
         const auto all = connections;

@@ -62,6 +62,15 @@ void server_connection::on_read(error_code ec, std::size_t n)
 
 void server_connection::split_frames()
 {
+    if (std::exchange(splitting_, true)) {
+        return;  // a script is at work on one of them: the loop below goes on with the rest
+    }
+    split_all();
+    splitting_ = false;
+}
+
+void server_connection::split_all()
+{
     const auto server = server_.lock();
     std::string_view rest = received_;
     if (!seen_handshake_ && rest.size() >= wire::frame_prefix_size) {
@@ -196,7 +205,7 @@ void server_connection::process_all()
     if (std::exchange(processing_, true)) {
         return;
     }
-    while (!closing_ && ready(in_) && may_process(in_.front())) {
+    while (!closing_ && !closes_when_done_ && ready(in_) && may_process(in_.front())) {
         const item next = std::move(in_.front());
         in_.pop_front();
         if (!next.bytes.empty()) {
@@ -204,6 +213,8 @@ void server_connection::process_all()
         }
         if (next.then_close && next.bytes.empty()) {
             close();
+        } else if (next.then_close && unfinished_ > 0) {
+            closes_when_done_ = true;
         } else if (next.then_close) {
             close_when_sent();
         }

@@ -64,6 +64,10 @@ public:
     /// Something was received: its life begins anew.
     void touch(std::int64_t session);
     void expire(std::int64_t session);
+    /// Whether a connection, or what was one, has the session.
+    bool is_owner(std::int64_t session, const std::weak_ptr<server_connection>& who) const;
+    /// Those that a server has made while it had no leader.
+    void forget_local_sessions(const server_core& of);
     /// No transaction: nobody but its server knew it.
     void forget(std::int64_t session) { sessions.erase(session); }
 
@@ -97,6 +101,14 @@ public:
     std::weak_ptr<server_core> leader;
 
 private:
+    /// A transaction, or what stands in their order, on its way to all servers.
+    struct delivery {
+        transaction t;
+        outcome done;
+        ticket who;
+    };
+
+    void deliver(delivery what);
     void watch_deadlines();
     void end_overdue();
     void watch_mortals();
@@ -117,6 +129,8 @@ private:
     alarm quorum_check_;
     alarm election_;
     bool is_electing_ = false;
+    std::deque<delivery> deliveries_;
+    bool is_delivering_ = false;
 };
 
 class server_core : public std::enable_shared_from_this<server_core> {
@@ -186,6 +200,7 @@ private:
     void catch_up();
     bool is_in_step() const { return copy == ensemble->head; }
     void fall_behind();
+    void get_lost(bool is_lost_already);
 
     std::uint64_t generation_ = 0;  // counts up with every stop: late completions are old then
     duration lag_{};
@@ -233,6 +248,7 @@ private:
     void read();
     void on_read(boost::system::error_code ec, std::size_t n);
     void split_frames();
+    void split_all();
     bool answer_word(std::string_view word);
     void receive(std::string_view payload);
     void process_all();
@@ -284,6 +300,8 @@ private:
     bool reading_ = false;
     bool is_writing_ = false;
     bool processing_ = false;
+    bool splitting_ = false;
+    bool closes_when_done_ = false;  // once nothing is unfinished
     bool closing_ = false;
     bool last_written_ = false;  // what is being written is the end
     time_point alarm_ = never;

@@ -22,13 +22,6 @@ std::string frame_of(const wire::connect_response& response)
     return frame;
 }
 
-wire::op_code op_of(std::string_view payload)
-{
-    wire::reader in(payload);
-    wire::request_header header;
-    return wire::decode(in, header) ? header.type : wire::op_code::notification;
-}
-
 /// Whether the ensemble is asked: without it, a server with its own copy cannot answer.
 bool is_for_all(wire::op_code op)
 {
@@ -44,7 +37,17 @@ bool server_connection::may_process(const item& next) const
     if (unfinished_ == 0) {
         return true;
     }
-    return established_ && !next.answer && is_for_all(op_of(next.bytes));
+    // Behind transactions under way only what becomes one too: an answer of its own would overtake
+    // theirs.
+    wire::reader in(next.bytes);
+    wire::request_header header;
+    const bool is_one = established_ && !next.answer && wire::decode(in, header) &&
+                        is_for_all(header.type) && server_.lock()->serves() && owns_session() &&
+                        is_known(header.type, server_.lock()->copy->settings()) &&
+                        is_readable(header.type, in.rest());
+    const auto& options = ensemble().options;
+    const bool may_be_refused = options.local_sessions && !options.local_session_upgrading;
+    return is_one && !may_be_refused;
 }
 
 void server_connection::process(const item& next)
@@ -168,7 +171,8 @@ void server_connection::finish(const outcome& done, const transaction& t, std::i
     } else if (!done.is_silent) {
         answer({xid, t.op}, done.err, t.zxid, done.body);
     }
-    if (t.op == wire::op_code::close_session) {
+    const bool is_over = closes_when_done_ && unfinished_ == 0;
+    if (t.op == wire::op_code::close_session || is_over) {
         close_when_sent();
     }
     if (!processing_) {

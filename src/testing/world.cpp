@@ -201,8 +201,9 @@ void world_state::arrive_at_server(endpoint to, std::string host, std::uint64_t 
     wires.emplace(made->id, made);
     ++connection_counts[at];
     note(made->id * 4 + 3);
-    if (hook) {
-        hook(connection{made->id, to, host});
+    const auto to_port = listening->second;  // whatever the hook does
+    if (const auto called = hook) {
+        called(connection{made->id, to, host});
     }
     // Shared, as a function must be copyable; cancelled or not, it closes its end when it dies.
     auto client_side = std::make_shared<std::unique_ptr<stream>>(
@@ -210,8 +211,7 @@ void world_state::arrive_at_server(endpoint to, std::string host, std::uint64_t 
     const auto connected = [this, id, client_side] {
         finish(id, error_code(), std::move(*client_side));
     };
-    schedule(after(latency), connected, id);
-    const auto to_port = listening->second;
+    schedule(after(latency), connected, is_waiting(id) ? id : 0);
     hand_over(*to_port, std::make_unique<world_stream>(shared_from_this(), made, 1));
 }
 
@@ -336,6 +336,14 @@ std::shared_ptr<transport> world::make_transport(std::string host)
     return std::make_shared<world_transport>(state_, std::move(host));
 }
 
+asio::awaitable<void> world::begin(std::shared_ptr<task::state> of, asio::awaitable<void> body)
+{
+    of->begun = true;
+    if (!of->cancelled) {
+        co_await std::move(body);
+    }
+}
+
 task world::spawn(asio::awaitable<void> coroutine)
 {
     task started;
@@ -352,7 +360,7 @@ task world::spawn(asio::awaitable<void> coroutine)
             }
         }
     };
-    asio::co_spawn(*context_, std::move(coroutine),
+    asio::co_spawn(*context_, begin(started.state_, std::move(coroutine)),
                    asio::bind_cancellation_slot(state->signal.slot(), ended));
     return started;
 }

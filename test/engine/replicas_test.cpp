@@ -208,6 +208,106 @@ TEST_CASE("a follower that comes back in time passes on what was asked meanwhile
     CHECK(at.ensemble.exists("/a"));
 }
 
+TEST_CASE("what waited for the others is dropped when its session has ended meanwhile", "[M7]")
+{
+    auto options = voting();
+    options.peer_timeout = 1min;
+    simulation at(3, 1, options);
+    const auto follower = (leader_of(at) + 1) % 3;
+    raw one(at.in, server_at(follower));
+    REQUIRE(one.shake_hands(0, {}, 0, 4'000) == true);
+    at.server(follower).isolate();
+    one.request<wire::create>(1, {"/e", {}, open_acl, 1});
+    SECTION("by its timeout")
+    {
+        at.pass(5s);
+        CHECK(at.ensemble.sessions().empty());
+    }
+    SECTION("with the process")
+    {
+        at.pass(1s);
+        at.server(follower).kill();
+        at.server(follower).restart();
+    }
+    at.server(follower).heal();
+    at.pass(1s);
+    CHECK_FALSE(at.ensemble.exists("/e"));
+    CHECK(one.is_closed());
+}
+
+TEST_CASE("replicas learn in one order, also of what an answer leads to", "[M7]")
+{
+    simulation at(3, 1, voting());
+    const auto leader = leader_of(at);
+    const auto other = (leader + 1) % 3;
+    const auto late = (leader + 2) % 3;
+    raw one(at.in, server_at(other));
+    raw reader(at.in, server_at(late));
+    REQUIRE(one.shake_hands() == true);
+    REQUIRE(reader.shake_hands() == true);
+    at.server(late).lag(50ms);
+    at.server(leader).pause();
+    one.request<wire::create>(1, {"/a", {}, open_acl, 0});
+    one.request<wire::exists>(2, {"/", false});
+    one.request<wire::create>(3, {"/a/b", {}, open_acl, 0});
+    at.pass(500ms);
+    at.server(leader).resume();
+    at.pass(500ms);
+    for (const int xid : {1, 2, 3}) {
+        CHECK(one.next().header.xid == xid);
+    }
+    CHECK(reader.ask<wire::exists>({"/a/b", false}).err() == 0);
+}
+
+TEST_CASE("a leader that is lost in any way is replaced in the end", "[M7]")
+{
+    simulation at(3, 1, voting());
+    const auto old = leader_of(at);
+    at.server(old).isolate();
+    at.server(old).restart();
+    at.pass(5s);
+    CHECK(leader_of(at) != old);
+    CHECK_FALSE(is_serving(at, old));
+}
+
+TEST_CASE("a minority does not serve because it is healed", "[M7]")
+{
+    simulation at(3, 1, voting());
+    const auto last = leader_of(at);
+    at.server((last + 1) % 3).kill();
+    at.server((last + 2) % 3).kill();
+    at.server(last).isolate();
+    at.server(last).heal();
+    at.pass(10s);
+    CHECK_FALSE(is_serving(at, last));
+    CHECK_FALSE(at.ensemble.leader());
+}
+
+TEST_CASE("a session of a server without a leader ends when there is one", "[M7]")
+{
+    auto options = voting();
+    options.read_only_mode = true;
+    simulation at(3, 1, options);
+    const auto last = leader_of(at);
+    at.server((last + 1) % 3).kill();
+    at.server((last + 2) % 3).kill();
+    at.pass(1s);
+    CHECK(word_of(at, last, "isro") == "ro");
+    auto settings = plain_config(3);
+    settings.allow_read_only = true;
+    const auto zk = at.make_client(settings);
+    const auto run = at.start(zk.run());
+    REQUIRE(at.ask(zk.connected()));
+    CHECK(at.ask(zk.get("/")));
+    const auto first = at.ensemble.sessions().at(0).id;
+    at.server((last + 1) % 3).restart();
+    at.until([&] { return is_serving(at, last); });
+    CHECK(at.ask(zk.create("/a")));
+    for (const auto& each : at.ensemble.sessions()) {
+        CHECK(each.id != first);
+    }
+}
+
 TEST_CASE("a session of a server that is cut off ends with the others' clock", "[M7]")
 {
     auto options = voting();

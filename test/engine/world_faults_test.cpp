@@ -147,6 +147,34 @@ TEST_CASE("a coroutine of the user's own sleeps in the world's time", "[M6]")
     CHECK(quick.done());
 }
 
+TEST_CASE("a coroutine that is cancelled before its first step ends without a word", "[M6]")
+{
+    world in;
+    bool has_begun = false;
+    const auto speaker = [&]() -> asio::awaitable<void> {
+        has_begun = true;
+        co_await in.sleep_for(1s);
+    };
+    auto early = in.spawn(speaker());
+    early.cancel();
+    in.settle();
+    CHECK(early.done());
+    CHECK_FALSE(has_begun);
+}
+
+TEST_CASE("a hook may end the server that is being connected to", "[M6]")
+{
+    simulation at(2);
+    at.in.on_connection([&](const coati::testing::connection& made) {
+        at.in.on_connection(nullptr);
+        if (made.server.address == server_at(0).address) {
+            at.server(0).kill();
+        }
+    });
+    resident a(at, "a", 2);
+    CHECK(a.zk.session().server.address == server_at(1).address);
+}
+
 TEST_CASE("an exception of a coroutine leaves the function that runs the world", "[M6]")
 {
     world in;

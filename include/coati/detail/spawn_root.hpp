@@ -67,7 +67,8 @@ auto spawn_root(asio::any_io_executor ex, asio::awaitable<T> root, T if_early)
             });
         }
         const auto where = asio::get_associated_executor(handler, on);
-        auto done = [handler = std::move(handler)](std::exception_ptr failed, T result) mutable {
+        auto done = [gate, handler = std::move(handler)](std::exception_ptr failed,
+                                                         T result) mutable {
             std::move(handler)(failed, std::move(result));
         };
         asio::co_spawn(on, behind<T>(gate, std::move(body), std::move(early)),

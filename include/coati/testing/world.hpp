@@ -46,13 +46,16 @@ public:
     void cancel()
     {
         state_->cancelled = true;
-        state_->signal.emit(boost::asio::cancellation_type::terminal);
+        if (state_->begun) {  // Asio 1.83 must not find it in front of the first step
+            state_->signal.emit(boost::asio::cancellation_type::terminal);
+        }
     }
 
 private:
     friend class world;
     struct state {
         bool done = false;
+        bool begun = false;
         bool cancelled = false;  // then operation_aborted is what it may end by
         boost::asio::cancellation_signal signal;
     };
@@ -193,6 +196,9 @@ public:
     void cut_after(std::uint64_t connection_id, direction which, std::size_t n, bool lost = false);
 
 private:
+    static boost::asio::awaitable<void> begin(std::shared_ptr<task::state> of,
+                                              boost::asio::awaitable<void> body);
+
     std::shared_ptr<world_state> state_;
     std::unique_ptr<boost::asio::io_context> context_;
 };
