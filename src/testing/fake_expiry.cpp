@@ -5,9 +5,7 @@
 #include <coati/testing/fake_expiry.hpp>
 
 #include "../transport_relay.hpp"
-
-#include <coati/wire/frame.hpp>
-#include <coati/wire/header.hpp>
+#include "handshake_frames.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -66,19 +64,6 @@ bool asks_for_old_session(std::string_view bytes)
     wire::connect_request request;
     return frame.status == wire::frame_status::complete && wire::decode(in, request) &&
            request.session_id != 0;
-}
-
-std::string refusal()
-{
-    const std::string no_password(16, '\0');
-    wire::connect_response response;
-    response.password = no_password;
-    response.read_only.value = false;
-    std::string bytes;
-    const auto at = wire::open_frame(bytes);
-    wire::encode(bytes, response);
-    wire::close_frame(bytes, at);
-    return bytes;
 }
 
 }  // namespace
@@ -160,7 +145,7 @@ public:
         const std::string_view bytes(static_cast<const char*>(all.data()), all.size());
         if (!std::exchange(has_written_, true) && owner_->takes(bytes)) {
             is_answered_ = true;
-            answer_ = refusal();
+            answer_ = refusal_frame();
         }
         if (is_answered_) {
             complete(std::move(handler), {}, all.size());

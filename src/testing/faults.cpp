@@ -1,4 +1,6 @@
 // The ready-made scripts: hooks that wait for their frame.
+#include "handshake_frames.hpp"
+
 #include <coati/testing/faults.hpp>
 
 #include <coati/wire/frame.hpp>
@@ -66,9 +68,7 @@ std::string other_session(const frame_view& frame)
     wire::connect_response response;
     wire::decode(in, response);
     ++response.session_id;
-    std::string payload;
-    wire::encode(payload, response);
-    return framed(payload);
+    return frame_of(response);
 }
 
 std::string stranger_event(const frame_view& frame)

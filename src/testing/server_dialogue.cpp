@@ -2,6 +2,7 @@
 //
 // Requests are answered in their order: whatever depends on a transaction that is not done yet
 // waits for it. Knows frames and sessions; bytes and scripts are server_connection.cpp's.
+#include "handshake_frames.hpp"
 #include "model/java_text.hpp"
 #include "server_core.hpp"
 
@@ -12,15 +13,6 @@
 namespace coati::testing {
 
 namespace {
-
-std::string frame_of(const wire::connect_response& response)
-{
-    std::string frame;
-    const auto at = wire::open_frame(frame);
-    wire::encode(frame, response);
-    wire::close_frame(frame, at);
-    return frame;
-}
 
 /// Whether the ensemble is asked: without it, a server with its own copy cannot answer.
 bool is_for_all(wire::op_code op)
@@ -212,7 +204,8 @@ void server_connection::hear(const std::vector<change>& changes, std::int64_t zx
         return;
     }
     const auto self = shared_from_this();
-    const rules has = server_.lock()->copy->settings();
+    const auto copy = server_.lock()->copy;
+    const rules& has = copy->settings();
     for (const auto& what : changes) {
         for (const auto& each : heard_by(peer_, what, zxid, has)) {
             send_event(each);
@@ -306,14 +299,8 @@ void server_connection::welcome()
 
 void server_connection::refuse_session()
 {
-    const std::string zero(16, '\0');
-    wire::connect_response response;
-    response.password = zero;
-    if (has_flag_) {
-        response.read_only.value = false;
-    }
     established_ = true;  // whatever comes behind it is dropped with the connection
-    send(frame_of(response), wire::op_code::notification, 0);
+    send(refusal_frame(has_flag_), wire::op_code::notification, 0);
     close_when_sent();
 }
 

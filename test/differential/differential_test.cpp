@@ -249,7 +249,7 @@ std::vector<finding> fuzz_a_little(const model_server& deviating)
 
 }  // namespace
 
-TEST_CASE("the scripted server answers as a real one")
+TEST_CASE("the scripted server answers as a real one", "[M7]")
 {
     const bool hides = hides_events(real_server().client_port(0));
     const model_server model(version_of_real_server(), hides);
@@ -264,7 +264,7 @@ TEST_CASE("two real servers answer the same", "[.]")
     compare(real_server().client_port(0), another.client_port(0), false);
 }
 
-TEST_CASE("another error code is found, and made small")
+TEST_CASE("another error code is found, and made small", "[M7]")
 {
     const model_server model("3.8.0", true, [](const frame_view& frame) {
         const bool is_victim =
@@ -279,7 +279,7 @@ TEST_CASE("another error code is found, and made small")
     CHECK(found[0].text().find("err -102") != std::string::npos);
 }
 
-TEST_CASE("an event that does not come is found, and made small")
+TEST_CASE("an event that does not come is found, and made small", "[M7]")
 {
     const model_server model("3.8.0", true, [](const frame_view& frame) {
         const bool is_event = frame.direction == frame_view::way::reply && !frame.handshake &&
@@ -293,7 +293,7 @@ TEST_CASE("an event that does not come is found, and made small")
     CHECK(found[0].text().find("event ") != std::string::npos);
 }
 
-TEST_CASE("a model of another release is found out")
+TEST_CASE("a model of another release is found out", "[M7]")
 {
     CHECK(fuzz_a_little(model_server("3.9.3", true)).size() == 1);
     CHECK(fuzz_a_little(model_server("3.8.0", true)).empty());

@@ -57,7 +57,7 @@ bool is_serving(simulation& at, std::size_t server)
 
 }  // namespace
 
-TEST_CASE("a server that lags answers late and old, and sync waits for it", "[M7][S50]")
+TEST_CASE("a server that lags answers late and old, and sync waits for it", "[M7]")
 {
     simulation at(2);
     at.server(1).lag(300ms);
@@ -157,7 +157,7 @@ TEST_CASE("when the leader is lost everybody is, until the next one", "[M7]")
     CHECK(word_of(at, old, "srvr").find("Mode: follower") != std::string::npos);
 }
 
-TEST_CASE("without a majority nobody serves, and no session ends", "[M7][S13]")
+TEST_CASE("without a majority nobody serves, and no session ends", "[M7]")
 {
     simulation at(3, 1, voting());
     const auto run = at.connect();

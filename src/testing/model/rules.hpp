@@ -12,7 +12,6 @@ struct rules {
     wire::server_version version{3, 9, 3};
     bool extended_types = true;
     bool is_standalone = false;
-    bool reconfig_enabled = false;
     std::string super_digest{};
     /// Events of znodes that a session may not read are kept from it: 3.8.4 and 3.9.2 began it.
     std::optional<bool> hides_events{};

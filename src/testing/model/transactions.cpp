@@ -445,12 +445,6 @@ void remove_container(const place& p, std::string_view path, outcome& out)
     p.tree.remove(p.w, path);
 }
 
-void refuse_reconfig(const place& p, outcome& out)
-{
-    // Members cannot be changed here: as a standalone server answers, once it is allowed at all.
-    out.err = number(p.has.reconfig_enabled ? errc::unimplemented : errc::reconfig_disabled);
-}
-
 void run(const place& p, const transaction& t, outcome& out)
 {
     switch (t.op) {
@@ -468,7 +462,7 @@ void run(const place& p, const transaction& t, outcome& out)
     case wire::op_code::multi: return run_multi(p, t.body, out);
     case wire::op_code::close_session: return end_session(p, out);
     case wire::op_code::delete_container: return remove_container(p, t.body, out);
-    case wire::op_code::reconfig: return refuse_reconfig(p, out);
+    case wire::op_code::reconfig: out.err = number(errc::reconfig_disabled); return;
     default: return;  // create_session: the number is all
     }
 }
