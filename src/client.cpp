@@ -195,6 +195,19 @@ bool client::is_connected() const
     return scope_->core->is_connected();
 }
 
+std::optional<time_point> client::proved_until() const
+{
+    const auto& core = *scope_->core;
+    const bool is_past = scope_->pinned && scope_->pinned != core.life_ptr();
+    return is_past ? std::nullopt : core.lease_end();
+}
+
+operation<void> client::lease_runs_out(duration margin) const
+{
+    return detail::session_call(scope_, &detail::start<&detail::engine::start_lease>,
+                                margin.count());
+}
+
 std::vector<attempt> client::last_attempts() const
 {
     return scope_->core->last_attempts();
@@ -240,6 +253,21 @@ client client::with_default_acls(acls who) const
     auto child = std::make_shared<detail::scope>(*scope_);
     child->default_acls = std::make_shared<const acls>(std::move(who));
     return client(std::move(child));
+}
+
+client client::pinned() const
+{
+    if (scope_->pinned || !scope_->core->life().begun) {
+        return *this;
+    }
+    auto child = std::make_shared<detail::scope>(*scope_);
+    child->pinned = scope_->core->life_ptr();
+    return client(std::move(child));
+}
+
+bool client::is_pinned() const noexcept
+{
+    return scope_->pinned != nullptr;
 }
 
 const std::string& client::chroot() const noexcept

@@ -223,8 +223,8 @@ operation<std::vector<std::string>> client::get_ephemerals(std::string prefix) c
 operation<descendants> client::count_descendants(std::string path) const
 {
     const errc wrong = server_path(*scope_, path).wrong();
-    return detail::compose<descendants>(
-        *this, wrong, [path = std::move(path)](client zk) { return count(zk, path); });
+    return compose<descendants>(*this, wrong,
+                                [path = std::move(path)](client zk) { return count(zk, path); });
 }
 
 // --- the ensemble

@@ -179,7 +179,7 @@ asio::awaitable<result<void>> follow_members(client of)
 
 operation<void> client::follow_ensemble() const
 {
-    return detail::compose<void>(*this, errc{0}, &detail::follow_members);
+    return compose<void>(*this, errc{0}, &detail::follow_members);
 }
 
 }  // namespace coati

@@ -162,8 +162,8 @@ value_stream follow(const client& zk, std::string path)
 
 operation<followed> value_stream::next() const
 {
-    return detail::compose<followed>(
-        state_->zk, errc{0}, [state = state_](const client&) { return detail::next_value(state); });
+    return compose<followed>(state_->zk, errc{0},
+                             [state = state_](const client&) { return detail::next_value(state); });
 }
 
 }  // namespace coati

@@ -16,7 +16,6 @@ namespace coati {
 
 namespace {
 
-using detail::compose;
 using detail::is_in_doubt;
 using detail::asio::awaitable;
 

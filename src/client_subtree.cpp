@@ -14,7 +14,6 @@ namespace coati {
 
 namespace {
 
-using detail::compose;
 using detail::telling_doubt;
 using detail::together;
 using detail::asio::awaitable;

@@ -3,7 +3,8 @@
 
 #include "engine.hpp"
 
-#include <boost/asio/cancellation_type.hpp>
+#include <coati/detail/cancellation.hpp>
+
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <variant>
@@ -12,15 +13,6 @@ namespace coati::detail {
 
 // `a() || b()`: the first to return ends the other, and both are joined.
 using namespace asio::experimental::awaitable_operators;
-
-/// Accepts every type of cancellation and passes it on as terminal, the only one that all
-/// operations know. For the root of a spawned coroutine.
-struct any_to_terminal {
-    asio::cancellation_type operator()(asio::cancellation_type type) const noexcept
-    {
-        return type == asio::cancellation_type::none ? type : asio::cancellation_type::terminal;
-    }
-};
 
 template <class... Endings>
 ending ending_of(const std::variant<Endings...>& first)

@@ -127,6 +127,7 @@ result<void> engine::finish(const ending& why)
     exchange_.fail_all(reason);
     watches_.end_all(reason);
     end_waiters(connected_waiters_, reason);
+    end_lease(reason);
     for (const auth_waiter& each : std::exchange(auth_waiters_, {})) {
         if (auto* const op = parking_.take_as<void>(each.id)) {
             op->on_error(reason);
@@ -436,6 +437,7 @@ ending engine::accept_session(std::string_view payload, const session_credential
     connected_at_ = transport_->now();
     pace_.on_established(connected_at_);
     lease_.on_connected(hello_sent_);
+    arm_lease();
     return why;
 }
 

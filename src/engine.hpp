@@ -18,6 +18,7 @@
 #include "wake_up.hpp"
 
 #include <coati/config.hpp>
+#include <coati/detail/composed.hpp>
 #include <coati/detail/pending_op.hpp>
 #include <coati/protocol/abilities.hpp>
 #include <coati/protocol/back_off.hpp>
@@ -100,13 +101,6 @@ public:
     bool ended = false;
 };
 
-/// The coroutine of a parked operation that is made of others.
-class composed_task {
-public:
-    asio::cancellation_signal stop;
-    std::optional<errc> why;  // it was stopped: cancelled, or timed_out
-};
-
 /// Somebody who is told behind a frame, when nothing is being walked that user code could change.
 class wakeable {
 public:
@@ -115,6 +109,9 @@ public:
 protected:
     ~wakeable() = default;
 };
+
+/// The alarm's name for "look at the lease": no operation is ever parked under it.
+inline constexpr operation_id lease_check = parking::mark;
 
 template <class T>
 class later;
@@ -146,8 +143,9 @@ public:
     {
         return parking_.take_as<T>(id);
     }
+    pending_base* take_parked(operation_id id) { return parking_.take(id); }
     bool is_parked(operation_id id) const { return parking_.contains(id); }
-    operation_id park_composed(pending_base& op, std::shared_ptr<composed_task> task);
+    operation_id park_composed(pending_base& op, std::shared_ptr<composed_base> task);
     void forget_composed(operation_id id) { composed_.erase(id); }
     void cancel(operation_id which, errc why) override;
     void forget_timer(time_point when, operation_id which) noexcept override;
@@ -159,6 +157,7 @@ public:
     operation_id start_auth(pending_base& op);
     operation_id start_detach(pending_base& op);
     operation_id start_set_servers(pending_base& op);
+    operation_id start_lease(pending_base& op);
 
     void wake_soon(std::shared_ptr<wakeable> who) { woken_.push_back(std::move(who)); }
     /// A watch was dropped: so is the server's, if nobody needs it.
@@ -187,6 +186,9 @@ public:
     bool is_connected() const noexcept { return connected_; }
     bool is_shut() const noexcept { return shut_; }
     const session_life& life() const noexcept { return *life_; }
+    const std::shared_ptr<session_life>& life_ptr() const noexcept { return life_; }
+    /// Nothing: there is no session, or nothing has been proved yet.
+    std::optional<time_point> lease_end() const;
     const std::vector<attempt>& last_attempts() const noexcept { return attempts_; }
     std::int64_t last_zxid() const noexcept { return exchange_.last_zxid(); }
 
@@ -257,6 +259,10 @@ private:
     void tell_authenticated();
     void remember_credentials(std::vector<auth_info>&& given);
     void wake_readers();
+    // The session's lease (engine_lease.cpp).
+    void check_lease();
+    void arm_lease();
+    void end_lease(const error& why);
 
     config config_;
     std::shared_ptr<transport> transport_;
@@ -319,10 +325,16 @@ private:
     wake_up drained_;
 
     parking parking_;
-    std::unordered_map<operation_id, std::shared_ptr<composed_task>> composed_;
+    std::unordered_map<operation_id, std::shared_ptr<composed_base>> composed_;
     alarm alarm_;
     std::vector<operation_id> close_waiters_;
     std::vector<operation_id> connected_waiters_;
+    struct lease_waiter {
+        operation_id id;
+        duration margin;
+    };
+    std::vector<lease_waiter> lease_waiters_;
+    time_point lease_alarm_ = never;  // when to look again, at the latest
     std::vector<operation_id> detach_waiters_;
     struct auth_waiter {
         std::size_t number;  // of the credentials

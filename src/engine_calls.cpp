@@ -280,7 +280,7 @@ operation_id engine::park(pending_base& op, parked_kind kind)
     return id;
 }
 
-operation_id engine::park_composed(pending_base& op, std::shared_ptr<composed_task> task)
+operation_id engine::park_composed(pending_base& op, std::shared_ptr<composed_base> task)
 {
     if (op.timeout == duration::zero()) {
         op.timeout = op.owner->timeout;
@@ -336,9 +336,13 @@ void engine::arm_alarm()
 void engine::on_alarm()
 {
     alarm_.armed_for = never;
+    check_lease();
     const time_point now = transport_->now();
     while (const operation_id id = alarm_.take_due(now)) {
-        if ((id & parking::mark) != 0 && parking_.kind_of(id) == parked_kind::sleeping) {
+        if (id == lease_check) {
+            lease_alarm_ = never;
+            arm_lease();
+        } else if ((id & parking::mark) != 0 && parking_.kind_of(id) == parked_kind::sleeping) {
             if (auto* const slept = parking_.take_as<void>(id)) {
                 slept->timer = 0;
                 slept->deliver(success());

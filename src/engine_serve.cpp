@@ -79,6 +79,7 @@ asio::awaitable<ending> engine::reader()
             co_return ending{code, ec};
         }
         in_end_ += n;
+        check_lease();
     }
 }
 

@@ -127,6 +127,8 @@ inline constexpr errc_row errc_table[] = {
      "another next waits already; wait once at a time"},
     {errc::watch_ended, reply, "watch_ended",
      "the one-shot watch has delivered its event; set a new one"},
+    {errc::lock_lost, reply, "lock_lost",
+     "the lock is lost, or may be soon: stop what it guards; acquire it again"},
 
     // How a session ended.
     {errc::closed, over, "closed",

@@ -116,6 +116,12 @@ public:
     /// which ends the session.
     operation<void> add_auth(auth_info who) const;
 
+    /// Completes as soon as the session may be over within `margin`: at `proved_until() - margin`,
+    /// which moves on with every answer. Whatever wakes the client up, this is looked at before
+    /// anything else is delivered; a process that was suspended past that moment learns it first.
+    /// Without a session it waits for one. Completes with: the ending of the session.
+    operation<void> lease_runs_out(duration margin) const;
+
     /// Every transition of the session's state from now on, beginning with the present one.
     state_stream states() const;
 
@@ -128,6 +134,10 @@ public:
     std::chrono::milliseconds negotiated_timeout() const { return session().negotiated_timeout; }
     /// Whether a server holds the session right now, in either mode.
     bool is_connected() const;
+    /// Until when the ensemble must still take the session for alive, by what can be proved here:
+    /// the negotiated session timeout after the moment at which the last request that has been
+    /// answered was *sent*. Nothing: no session, or none any more.
+    std::optional<time_point> proved_until() const;
     /// The last attempt at each server: how far it came and what it ended with.
     std::vector<attempt> last_attempts() const;
 
@@ -280,6 +290,12 @@ public:
     /// A handle whose creates get this ACL where none is given: `acls::creator_all()` for one that
     /// never makes an open znode. A client begins with `config.default_acls`.
     client with_default_acls(acls who) const;
+    /// A handle of the present session: once that is over, every operation of it completes with
+    /// its ending, whatever session the client has then. Before the first session, and of a handle
+    /// that is pinned already: the handle itself. On `get_executor()` only.
+    client pinned() const;
+    /// Whether the handle belongs to one session for ever: from `pinned`, `hold` or `supervise`.
+    bool is_pinned() const noexcept;
     /// The prefix of every path of this handle; empty: none.
     const std::string& chroot() const noexcept;
 

@@ -5,6 +5,8 @@
 #include <coati/hold.hpp>
 #include <coati/supervise.hpp>
 
+#include <coati/bell.hpp>
+#include <coati/compose.hpp>
 #include <coati/convenience.hpp>
 #include <coati/follow.hpp>
 #include <coati/subtree.hpp>

@@ -11,8 +11,8 @@
 // from a plain callback, and the operation completes with errc::cancelled.
 #pragma once
 
+#include <coati/body.hpp>
 #include <coati/client.hpp>
-#include <coati/hold.hpp>
 
 #include <functional>
 #include <optional>

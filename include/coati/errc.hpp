@@ -62,6 +62,7 @@ enum class errc : std::int32_t {
     already_running,    ///< `run` while another `run` of the same client goes on.
     already_waiting,    ///< A second `next()` while the first still waits.
     watch_ended,        ///< A one-shot watch has delivered its event; there is no more.
+    lock_lost,          ///< The lock, or the leadership, is not ours any more, or may soon not be.
 
     // --- ours: how a session ended, beside session_expired and auth_failed ----------------------
     closed,              ///< `close` was asked for.

@@ -5,8 +5,9 @@
 // application is cancelled and joined.
 #pragma once
 
+#include <coati/body.hpp>
 #include <coati/client.hpp>
-#include <coati/detail/spawn_root.hpp>
+#include <coati/detail/cancellation.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -47,32 +48,14 @@ struct awaited_result<asio::awaitable<result<T>, Executor>> {
 template <class App>
 using app_value = typename awaited_result<std::invoke_result_t<App&, client>>::type;
 
-/// A callable argument of a co_await expression. GCC 12.2 destroys a temporary with captures twice,
-/// whatever the signature, so only what it gets right compiles.
-template <class App>
-inline constexpr bool is_safe_body =
-    std::is_lvalue_reference_v<App> || std::is_trivially_destructible_v<std::remove_cvref_t<App>>;
-
 /// A handle bound to the session that its `run` will hold, for ever.
 client pinned_to_next_session(const client& of);
-
-/// Accepts every cancellation and remembers its type; passes it on as terminal, which all
-/// operations know.
-struct keep_type {
-    asio::cancellation_type operator()(asio::cancellation_type type) const noexcept { return type; }
-};
-struct to_terminal {
-    asio::cancellation_type operator()(asio::cancellation_type type) const noexcept
-    {
-        return type == asio::cancellation_type::none ? type : asio::cancellation_type::terminal;
-    }
-};
 
 /// The application, then an orderly close: unless it was dropped or its session is over already.
 template <class T, class App>
 asio::awaitable<typename held<T>::app_end> app_then_close(client zk, App app)
 {
-    co_await asio::this_coro::reset_cancellation_state(keep_type{}, to_terminal{});
+    co_await asio::this_coro::reset_cancellation_state(keep_type{}, any_to_terminal{});
     typename held<T>::app_end end;
     try {
         end = co_await app(zk);

@@ -18,6 +18,7 @@
 #include "engine_base.cpp"
 #include "engine_calls.cpp"
 #include "engine_dial.cpp"
+#include "engine_lease.cpp"
 #include "engine_move.cpp"
 #include "engine_sasl.cpp"
 #include "engine_serve.cpp"
@@ -36,6 +37,7 @@
 #include "tls_context.cpp"
 #endif
 
+#include "bell.cpp"
 #include "client.cpp"
 #include "client_admin.cpp"
 #include "client_convenience.cpp"
@@ -46,6 +48,7 @@
 #include "client_reads.cpp"
 #include "client_subtree.cpp"
 #include "client_writes.cpp"
+#include "compose.cpp"
 #include "supervise.cpp"
 #include "watch.cpp"
 #include "watch_stream.cpp"

@@ -81,12 +81,12 @@ FLOORS = (
     (r"include/coati/(transport|tls\w*)\.hpp", 2),
     (r"src/(tcp|tls|sasl|clock|transport|event)\w*\.[ch]pp", 2),
     (r"(include/coati|src)/recipe/|include/coati/coati\.hpp", 5),
-    (r"src/(client|hold|supervise|states|watch|multi|operation)\w*\.[ch]pp", 4),
+    (r"src/(bell|client|compose|hold|supervise|states|watch|multi|operation)\w*\.[ch]pp", 4),
     (r"src/|include/coati/detail/engine", 3),
     (r"include/coati/", 4),
 )
 # What the engine and the client say to each other stands on the border of floors 3 and 4.
-BORDER = re.compile(r"include/coati/(detail/(pending_op|scope)|session)\.hpp")
+BORDER = re.compile(r"include/coati/(detail/(cancellation|composed|pending_op|scope)|session)\.hpp")
 
 
 def floor_of(path):

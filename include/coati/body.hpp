@@ -1,5 +1,6 @@
-// co_spawn for the coroutines that users start: cancelled before the first step, they end by a
-// value like at any other moment.
+// Bodies: callables of the user's that run inside an operation of ours (hold, supervise, the
+// recipes), and co_spawn for what runs them: cancelled before the first step, it ends by a value
+// like at any other moment.
 //
 // Asio's own lets an exception out of the context's run() then (as of Boost 1.83): it finds the
 // cancellation in front of the coroutine's body, and again on its way to the handler. So a
@@ -20,11 +21,18 @@
 
 #include <exception>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace coati::detail {
 
 namespace asio = boost::asio;
+
+/// A callable argument of a co_await expression. GCC 12.2 destroys a temporary with captures twice,
+/// whatever the signature, so only what it gets right compiles.
+template <class App>
+inline constexpr bool is_safe_body =
+    std::is_lvalue_reference_v<App> || std::is_trivially_destructible_v<std::remove_cvref_t<App>>;
 
 /// Between the user's slot and the coroutine. On the coroutine's executor only.
 struct cancellation_gate {
