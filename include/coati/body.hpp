@@ -7,6 +7,9 @@
 // cancellation that is early waits here until the body has begun.
 #pragma once
 
+#include <coati/detail/cancellation.hpp>
+#include <coati/result.hpp>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -33,6 +36,17 @@ namespace asio = boost::asio;
 template <class App>
 inline constexpr bool is_safe_body =
     std::is_lvalue_reference_v<App> || std::is_trivially_destructible_v<std::remove_cvref_t<App>>;
+
+template <class T>
+struct awaited_result;
+template <class T, class Executor>
+struct awaited_result<asio::awaitable<result<T>, Executor>> {
+    using type = T;
+};
+
+/// T of a body that is called with `Arguments` and is an `awaitable<result<T>>`.
+template <class Body, class... Arguments>
+using body_value = typename awaited_result<std::invoke_result_t<Body&, Arguments...>>::type;
 
 /// Between the user's slot and the coroutine. On the coroutine's executor only.
 struct cancellation_gate {

@@ -10,3 +10,6 @@
 #include <coati/convenience.hpp>
 #include <coati/follow.hpp>
 #include <coati/subtree.hpp>
+
+#include <coati/recipe/leadership.hpp>
+#include <coati/recipe/lock.hpp>

@@ -37,16 +37,9 @@ namespace detail {
 
 namespace asio = boost::asio;
 
-template <class T>
-struct awaited_result;
-template <class T, class Executor>
-struct awaited_result<asio::awaitable<result<T>, Executor>> {
-    using type = T;
-};
-
 /// T of an application `awaitable<result<T>>(client)`.
 template <class App>
-using app_value = typename awaited_result<std::invoke_result_t<App&, client>>::type;
+using app_value = body_value<App, client>;
 
 /// A handle bound to the session that its `run` will hold, for ever.
 client pinned_to_next_session(const client& of);

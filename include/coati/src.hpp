@@ -52,3 +52,10 @@
 #include "supervise.cpp"
 #include "watch.cpp"
 #include "watch_stream.cpp"
+
+#include "recipe/claim.cpp"
+#include "recipe/guarded.cpp"
+#include "recipe/leadership.cpp"
+#include "recipe/line.cpp"
+#include "recipe/lock.cpp"
+#include "recipe/tenure.cpp"
