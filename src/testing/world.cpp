@@ -51,6 +51,7 @@ void world_state::shutdown()
     const auto listening = std::exchange(ports, {});
     const auto connected = std::exchange(wires, {});
     const auto hooked = std::exchange(hook, nullptr);
+    const auto still = std::exchange(frozen_, {});
 }
 
 // --- time and chance -----------------------------------------------------------------------------
@@ -119,41 +120,48 @@ bool world_state::run_one()
 
 // --- names and places ----------------------------------------------------------------------------
 
-void world_state::sleep_until(time_point when, transport_handler<> handler)
+void world_state::sleep_until(time_point when, const std::optional<std::string>& host,
+                              transport_handler<> handler)
 {
-    if (when <= now_) {
+    const bool frozen = host && is_frozen(*host);
+    if (when <= now_ && !frozen) {
         complete(std::move(handler), error_code());
         return;
     }
     const auto id = park(std::move(handler));
+    const auto ended = [this, id] { finish(id, error_code()); };
+    if (!host) {
+        schedule(when, ended, id);
+        return;
+    }
     schedule(
-        when, [this, id] { finish(id, error_code()); }, id);
+        when, [this, id, ended, host = *host] { deliver(host, due::timer, id, ended); }, id);
 }
 
-void world_state::resolve(std::string host, std::uint16_t port_number,
+void world_state::resolve(std::string name, std::uint16_t port_number, std::string host,
                           transport_handler<std::vector<endpoint>> handler)
 {
     error_code not_literal;
-    const auto address = asio::ip::make_address(host, not_literal);
+    const auto address = asio::ip::make_address(name, not_literal);
     std::vector<endpoint> all;
     if (!not_literal) {
-        all.push_back({address.to_string(), port_number, host});
+        all.push_back({address.to_string(), port_number, name});
         complete(std::move(handler), error_code(), std::move(all));
         return;
     }
-    const auto found = names.find(host);
+    const auto found = names.find(name);
     const duration takes = found == names.end() ? name_entry().takes : found->second.takes;
     const auto id = park(std::move(handler), std::move(all));
-    const auto answer = [this, id, host = std::move(host), port_number] {
+    const auto answer = [this, id, name = std::move(name), port_number, host = std::move(host)] {
         std::vector<endpoint> result;
         // Looked up when the answer is given: a name that changes meanwhile has changed.
-        if (const auto entry = names.find(host); entry != names.end() && entry->second.addresses) {
+        if (const auto entry = names.find(name); entry != names.end() && entry->second.addresses) {
             for (const auto& each : *entry->second.addresses) {
-                result.push_back({each, port_number, host});
+                result.push_back({each, port_number, name});
             }
         }
         const error_code ec = result.empty() ? asio::error::host_not_found : error_code();
-        finish(id, ec, std::move(result));
+        deliver(host, due::network, id, [this, id, ec, result] { finish(id, ec, result); });
     };
     schedule(after(takes), answer, id);
 }
@@ -189,7 +197,9 @@ void world_state::arrive_at_server(endpoint to, std::string host, std::uint64_t 
         const auto refuse = [this, id] {
             finish(id, error_code(asio::error::connection_refused), std::unique_ptr<stream>());
         };
-        schedule(after(latency), refuse, id);
+        schedule(
+            after(latency), [this, id, refuse, host] { deliver(host, due::network, id, refuse); },
+            id);
         return;
     }
     const auto made = std::make_shared<link>();
@@ -211,7 +221,10 @@ void world_state::arrive_at_server(endpoint to, std::string host, std::uint64_t 
     const auto connected = [this, id, client_side] {
         finish(id, error_code(), std::move(*client_side));
     };
-    schedule(after(latency), connected, is_waiting(id) ? id : 0);
+    const auto acknowledged = [this, id, connected, host] {
+        deliver(host, due::network, id, connected);
+    };
+    schedule(after(latency), acknowledged, is_waiting(id) ? id : 0);
     hand_over(*to_port, std::make_unique<world_stream>(shared_from_this(), made, 1));
 }
 
@@ -255,12 +268,12 @@ public:
     std::uint64_t random() override { return state_->random(); }
     void sleep_until(time_point when, transport_handler<> handler) override
     {
-        state_->sleep_until(when, std::move(handler));
+        state_->sleep_until(when, host_, std::move(handler));
     }
-    void resolve(std::string host, std::uint16_t port_number,
+    void resolve(std::string name, std::uint16_t port_number,
                  transport_handler<std::vector<endpoint>> handler) override
     {
-        state_->resolve(std::move(host), port_number, std::move(handler));
+        state_->resolve(std::move(name), port_number, host_, std::move(handler));
     }
     void connect(endpoint to, transport_handler<std::unique_ptr<stream>> handler) override
     {
@@ -372,7 +385,7 @@ asio::awaitable<void> sleep_until(std::shared_ptr<world_state> state, time_point
     constexpr auto token = asio::as_tuple(asio::deferred);
     auto sleeping = asio::async_initiate<decltype(token), void(error_code)>(
         [](auto handler, world_state* in, time_point at) {
-            in->sleep_until(at, std::move(handler));
+            in->sleep_until(at, std::nullopt, std::move(handler));
         },
         token, state.get(), when);
     const auto [cancelled] = co_await std::move(sleeping);

@@ -1,6 +1,7 @@
-// The faults that a world can be told: cuts, stalls, partitions.
+// The faults that a world can be told: cuts, stalls, partitions, hosts that stand still.
 //
 // By number of a connection, or by who is on its ends; what they do to it is world_network.cpp.
+// Owns what waits for a frozen host.
 #include "world_state.hpp"
 
 namespace coati::testing {
@@ -107,6 +108,92 @@ void world::rejoin(const endpoint& server)
     std::erase_if(state_->partitions,
                   [&](const auto& each) { return each.second == place_of(server); });
     state_->part_and_join();
+}
+
+// --- hosts that stand still ----------------------------------------------------------------------
+
+void world_state::freeze(const std::string& host, std::optional<duration> d, wake_order order)
+{
+    const std::uint64_t number = ++last_freeze_;
+    note(number);
+    frozen_[host].since = number;
+    if (!d) {
+        return;
+    }
+    schedule(after(*d), [this, host, number, order] {
+        if (const auto still = frozen_.find(host);
+            still != frozen_.end() && still->second.since == number) {
+            thaw(host, order);
+        }
+    });
+}
+
+void world_state::deliver(const std::string& host, due kind, std::uint64_t id,
+                          std::function<void()> what)
+{
+    const auto still = frozen_.find(host);
+    if (still == frozen_.end()) {
+        what();
+    } else if (is_waiting(id)) {
+        waiting_.at(id)->due = std::move(what);
+        (kind == due::timer ? still->second.timers : still->second.network).push_back(id);
+    }
+}
+
+bool world_state::holds_back(const link_ptr& w, std::size_t side)
+{
+    if (side != 0 || frozen_.empty()) {
+        return false;  // servers are not frozen by this
+    }
+    const auto still = frozen_.find(w->host);
+    if (still == frozen_.end()) {
+        return false;
+    }
+    still->second.links.emplace(w->id, w);
+    return true;
+}
+
+void world_state::thaw(const std::string& host, wake_order order)
+{
+    const auto thawed = frozen_.extract(host);
+    if (thawed.empty()) {
+        return;
+    }
+    note(thawed.mapped().since);
+    const auto end_waits = [this](const std::vector<std::uint64_t>& all) {
+        for (const auto id : all) {
+            if (is_waiting(id)) {
+                const auto what = std::move(waiting_.at(id)->due);  // the wait dies in the call
+                what();
+            }
+        }
+    };
+    if (order == wake_order::timers_first) {
+        end_waits(thawed.mapped().timers);
+    }
+    for (const auto& [id, each] : thawed.mapped().links) {
+        wake_reader(each, 1);
+        wake_writer(each, 0);
+    }
+    end_waits(thawed.mapped().network);
+    if (order == wake_order::network_first) {
+        end_waits(thawed.mapped().timers);
+    }
+}
+
+void world::freeze(const std::string& host)
+{
+    state_->freeze(host, std::nullopt, wake_order::network_first);
+}
+
+void world::freeze(const std::string& host, duration d, wake_order order)
+{
+    state_->freeze(host, d, order);
+}
+
+void world::thaw(const std::string& host, wake_order order)
+{
+    state_->thaw(host, order);
 }
 
 }  // namespace coati::testing

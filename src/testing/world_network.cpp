@@ -17,7 +17,11 @@ void world_state::read(const link_ptr& w, std::size_t side, asio::mutable_buffer
                        transport_handler<std::size_t> handler)
 {
     way& in = w->ways[side];
-    if (in.unread() > 0 && into.size() > 0) {
+    if (side == 1 && is_frozen(w->host)) {
+        in.into = into;
+        in.reader = park(std::move(handler), std::size_t{0});
+        wake_reader(w, side);
+    } else if (in.unread() > 0 && into.size() > 0) {
         complete(std::move(handler), error_code(), give_bytes(w, side, into));
     } else if (in.read_error) {
         complete(std::move(handler), in.read_error, std::size_t{0});
@@ -63,7 +67,7 @@ std::size_t world_state::take_bytes(const link_ptr& w, std::size_t side, asio::c
 void world_state::wake_writer(const link_ptr& w, std::size_t side)
 {
     way& out = w->ways[side];
-    if (!is_waiting(out.writer)) {
+    if (!is_waiting(out.writer) || holds_back(w, side)) {
         return;
     }
     if (out.write_error) {
@@ -173,7 +177,7 @@ std::size_t world_state::give_bytes(const link_ptr& w, std::size_t side, asio::m
 void world_state::wake_reader(const link_ptr& w, std::size_t side)
 {
     way& in = w->ways[side];
-    if (!is_waiting(in.reader)) {
+    if (!is_waiting(in.reader) || holds_back(w, 1 - side)) {
         return;
     }
     if (in.unread() > 0 && in.into.size() > 0) {

@@ -42,6 +42,7 @@ struct waiting {
     virtual ~waiting() = default;
     virtual void abort(world_state& state) = 0;
     std::optional<agenda_key> scheduled;  ///< The event that will end the wait, if there is one.
+    std::function<void()> due;            ///< What ends it, held back since its host is frozen.
 };
 
 template <class... T>
@@ -102,6 +103,17 @@ struct port {
     std::uint64_t accepting = 0;
     std::deque<std::unique_ptr<stream>> backlog;
 };
+
+/// A host that stands still, and what waits for it.
+struct frozen_host {
+    std::uint64_t since = 0;  ///< Number of the freeze, so that its end does not end another one.
+    std::map<std::uint64_t, link_ptr> links;  ///< By number; may be dead already.
+    std::vector<std::uint64_t> network;       ///< Numbers of waiting handlers.
+    std::vector<std::uint64_t> timers;
+};
+
+/// What kind of thing has become due.
+enum class due : std::uint8_t { network, timer };
 
 class world_state : public std::enable_shared_from_this<world_state> {
 public:
@@ -178,8 +190,10 @@ public:
 
     // --- names and places ------------------------------------------------------------------------
 
-    void sleep_until(time_point when, transport_handler<> handler);
-    void resolve(std::string host, std::uint16_t port_number,
+    /// For a host, or for nobody.
+    void sleep_until(time_point when, const std::optional<std::string>& host,
+                     transport_handler<> handler);
+    void resolve(std::string name, std::uint16_t port_number, std::string host,
                  transport_handler<std::vector<endpoint>> handler);
     void connect(endpoint to, std::string host, transport_handler<std::unique_ptr<stream>> handler);
     std::shared_ptr<port> open_port(endpoint& at);
@@ -201,6 +215,16 @@ public:
     bool is_separated(const std::string& host, const place& server) const;
     /// After `partitions` has changed.
     void part_and_join();
+
+    void freeze(const std::string& host, std::optional<duration> d, wake_order order);
+    void thaw(const std::string& host, wake_order order);
+    /// Ends a wait of that host by calling `what`: now, or when it thaws.
+    void deliver(const std::string& host, due kind, std::uint64_t id, std::function<void()> what);
+    bool is_frozen(const std::string& host) const
+    {
+        return !frozen_.empty() && frozen_.contains(host);
+    }
+
     duration jitter{};
     bool fragments = false;
     std::size_t window = 256 * 1024;
@@ -227,6 +251,8 @@ private:
     void arrive(const link_ptr& w, std::size_t side, way::segment what);
     void refuse_bytes(const link_ptr& w, std::size_t side);
     std::size_t give_bytes(const link_ptr& w, std::size_t side, boost::asio::mutable_buffer into);
+    /// Whether who waits on a side of it is frozen; then it is woken when it thaws.
+    bool holds_back(const link_ptr& w, std::size_t side);
     void wake_reader(const link_ptr& w, std::size_t side);
     void wake_writer(const link_ptr& w, std::size_t side);
     void cross_limit(const link_ptr& w, std::size_t side);
@@ -239,6 +265,8 @@ private:
     std::uint64_t last_id_ = 0;
     std::uint64_t last_event_ = 0;
     std::uint64_t last_wire_ = 0;
+    std::uint64_t last_freeze_ = 0;
+    std::map<std::string, frozen_host> frozen_;
     std::uint16_t last_port_ = 20'000;
     std::map<agenda_key, std::function<void()>> agenda_;
     std::unordered_map<std::uint64_t, std::unique_ptr<waiting>> waiting_;

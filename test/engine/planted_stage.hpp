@@ -151,6 +151,9 @@ public:
         }
         mend(never);
         in.rejoin();
+        for (const auto& each : instances) {
+            in.thaw(each->host());
+        }
     }
     /// Time to come to rest.
     void calm(duration length = 90s) { in.run_for(length); }
@@ -193,7 +196,7 @@ private:
 
     void break_something()
     {
-        constexpr std::uint64_t kinds = 9;
+        constexpr std::uint64_t kinds = 10;
         switch (below(kinds)) {
         case 0:
             if (const auto all = in.connections(); !all.empty()) {
@@ -231,6 +234,7 @@ private:
         }
         case 6:
         case 7: return lose_a_reply();
+        case 8: return stop_somebody();
         default: {
             auto& one = any_instance();
             one.crash();
@@ -241,6 +245,14 @@ private:
             });
         }
         }
+    }
+
+    /// For up to two session timeouts; it goes on by itself.
+    void stop_somebody()
+    {
+        const auto order =
+            below(2) == 0 ? testing::wake_order::network_first : testing::wake_order::timers_first;
+        in.freeze(any_instance().host(), between(100ms, 12s), order);
     }
 
     /// Of the next write to each server: done, and its author does not know.

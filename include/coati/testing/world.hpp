@@ -36,6 +36,12 @@ struct connection {
 /// The way that bytes travel on a connection.
 enum class direction : std::uint8_t { to_server, to_client };
 
+/// What a host that thaws is told first of all that has become due while it was frozen.
+enum class wake_order : std::uint8_t {
+    network_first,  ///< As epoll: ready sockets, then expired timers. A deadline comes last.
+    timers_first,   ///< Deadlines before the answers that came in time for them.
+};
+
 /// A coroutine that `world::spawn` has started. Copies mean the same one; it does not need any.
 class task {
 public:
@@ -169,6 +175,21 @@ public:
     void rejoin(const std::string& host);
     /// Ends those of this server.
     void rejoin(const endpoint& server);
+
+    /// The process on that host stands still, as under SIGSTOP, in a pause of its garbage collector
+    /// or on a suspended machine, while time goes on for everybody else: of what its transports
+    /// were asked for (`make_transport(host)`: timers, reads, writes, connections, look-ups)
+    /// nothing completes, and nothing new leaves it. Its kernel goes on: it takes what arrives into
+    /// the window, acknowledges connections and keeps their endings. Who cancels from outside gets
+    /// through, so that it can be killed. `sleep_for` of this class belongs to no host. Called in a
+    /// handler: what is ready to run at this instant still runs.
+    void freeze(const std::string& host);
+    /// The same for so long; of a host that is frozen already, from now on for so long.
+    void freeze(const std::string& host, duration d, wake_order order = wake_order::network_first);
+    /// It goes on: with all that has become due meanwhile, at once. On the network that is one read
+    /// of each connection in the order of their numbers, then connections and look-ups in the order
+    /// of their completion; timers in the order of their deadlines. Nothing if it is not frozen.
+    void thaw(const std::string& host, wake_order order = wake_order::network_first);
 
     /// Live connections, oldest first.
     std::vector<connection> connections() const;
