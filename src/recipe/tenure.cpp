@@ -57,10 +57,6 @@ awaitable<result<void>> until_taken_away(std::shared_ptr<tenure_state> state)
 
 awaitable<std::optional<error>> end_by_now(std::shared_ptr<tenure_state> state, bool looks)
 {
-    const auto cancelled = co_await asio::this_coro::cancellation_state;
-    if (cancelled.cancelled() != asio::cancellation_type::none) {
-        co_return std::nullopt;  // the caller's doing
-    }
     if (!tenure(state).is_good()) {
         co_return error(errc::lock_lost);
     }

@@ -59,8 +59,12 @@ private:
 template <class C>
 concept codec = std::copy_constructible<C> &&
                 requires(const C& by, std::string_view bytes, const typename C::value_type& value) {
-                    { by.decode(bytes) } -> std::same_as<decoded<typename C::value_type>>;
-                    { by.encode(value) } -> std::convertible_to<std::string>;
+                    {
+                        by.decode(bytes)
+                    } -> std::same_as<decoded<typename C::value_type>>;
+                    {
+                        by.encode(value)
+                    } -> std::convertible_to<std::string>;
                 };
 
 /// Plain text: the bytes themselves, whatever they are.

@@ -156,7 +156,6 @@ template <class T, class Body>
 asio::awaitable<result<T>> leadership_root(client zk, std::string path, std::string id, Body body,
                                            leadership_options how)
 {
-    co_await asio::this_coro::reset_cancellation_state(any_to_terminal{}, any_to_terminal{});
     for (;;) {
         auto standing_by = until_leading(zk, path, id, how);
         auto led = co_await std::move(standing_by);
@@ -203,11 +202,10 @@ auto with_leadership(client zk, std::string path, std::string id, Body&& body,
     using body_type = std::remove_cvref_t<Body>;
     using value = detail::body_value<body_type, leader_scope>;
     const auto ex = zk.get_executor();
-    return detail::spawn_root(
-        ex,
-        detail::leadership_root<value, body_type>(std::move(zk), std::move(path), std::move(id),
-                                                  std::forward<Body>(body), std::move(how)),
-        result<value>(errc::cancelled));
+    auto inside = detail::leadership_root<value, body_type>(
+        std::move(zk), std::move(path), std::move(id), std::forward<Body>(body), std::move(how));
+    return detail::spawn_root(ex, detail::scope_root<value>(std::move(inside)),
+                              result<value>(errc::cancelled));
 }
 
 }  // namespace coati

@@ -82,7 +82,6 @@ boost::asio::awaitable<result<held_lock>> acquire_lock(client zk, std::string pa
 template <class T, class Body>
 asio::awaitable<result<T>> lock_root(client zk, std::string path, Body body, lock_options how)
 {
-    co_await asio::this_coro::reset_cancellation_state(any_to_terminal{}, any_to_terminal{});
     auto acquiring = acquire_lock(std::move(zk), std::move(path), std::move(how));
     result<held_lock> held = co_await std::move(acquiring);
     if (!held) {
@@ -124,10 +123,9 @@ auto with_lock(client zk, std::string path, Body&& body, lock_options how = {})
     using body_type = std::remove_cvref_t<Body>;
     using value = detail::body_value<body_type, lock_scope>;
     const auto ex = zk.get_executor();
-    return detail::spawn_root(ex,
-                              detail::lock_root<value, body_type>(std::move(zk), std::move(path),
-                                                                  std::forward<Body>(body),
-                                                                  std::move(how)),
+    auto inside = detail::lock_root<value, body_type>(std::move(zk), std::move(path),
+                                                      std::forward<Body>(body), std::move(how));
+    return detail::spawn_root(ex, detail::scope_root<value>(std::move(inside)),
                               result<value>(errc::cancelled));
 }
 

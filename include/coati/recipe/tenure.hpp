@@ -116,6 +116,21 @@ private:
     }
 };
 
+/// The root of a scope: cancelled between two steps, it ends by a value as anywhere else.
+template <class T>
+asio::awaitable<result<T>> scope_root(asio::awaitable<result<T>> inside)
+{
+    co_await asio::this_coro::reset_cancellation_state(any_to_terminal{}, any_to_terminal{});
+    try {
+        co_return co_await std::move(inside);
+    } catch (const boost::system::system_error& failed) {
+        if (failed.code() != asio::error::operation_aborted) {
+            throw;
+        }
+    }
+    co_return errc::cancelled;
+}
+
 template <class T, class Body>
 asio::awaitable<std::variant<result<T>, std::exception_ptr>> body_in(tenure scope, Body body)
 {
@@ -163,7 +178,8 @@ asio::awaitable<served<T>> serve(std::shared_ptr<tenure_state> state, Body body)
     } else {
         how.end = std::move(end);
     }
-    if (order[0] == 0) {
+    const auto state_of_caller = co_await asio::this_coro::cancellation_state;
+    if (order[0] == 0 && state_of_caller.cancelled() == asio::cancellation_type::none) {
         // It may have seen the end before we did.
         const auto* const given = std::get_if<result<T>>(&how.end);
         const bool has_seen = given != nullptr && !*given && given->error() == errc::lock_lost;
