@@ -49,6 +49,8 @@
 #include "client_subtree.cpp"
 #include "client_writes.cpp"
 #include "compose.cpp"
+#include "recipe/presence.cpp"
+#include "recipe/presence_steps.cpp"
 #include "supervise.cpp"
 #include "watch.cpp"
 #include "watch_stream.cpp"

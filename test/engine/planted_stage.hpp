@@ -13,6 +13,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 
 #include <array>
@@ -51,11 +52,15 @@ class instance {
 public:
     using body = std::function<task(client)>;
 
-    instance(world& in, std::size_t number, std::function<body()> make)
-        : in_(in), host_("host-" + std::to_string(number)), make_(std::move(make))
+    /// With `has_own_sessions` the body gets the client itself, and runs its sessions.
+    instance(world& in, std::size_t number, std::function<body()> make, bool has_own_sessions)
+        : in_(in), host_("host-" + std::to_string(number)), make_(std::move(make)),
+          has_own_sessions_(has_own_sessions)
     {
     }
     const std::string& host() const { return host_; }
+    /// Of the process that runs; undefined for one that has crashed.
+    const client& zk() const { return *running_->zk; }
     bool is_running() const { return running_ != nullptr; }
 
     void start()
@@ -75,6 +80,11 @@ public:
                 pass_on(thrown);
             }
         };
+        if (has_own_sessions_) {
+            asio::co_spawn(in_.get_executor(), running_->go(*running_->zk),
+                           asio::bind_cancellation_slot(running_->stop.slot(), ended));
+            return;
+        }
         supervise(*running_->zk,
                   running_->go)(asio::bind_cancellation_slot(running_->stop.slot(), ended));
     }
@@ -109,6 +119,7 @@ private:
     world& in_;
     std::string host_;
     std::function<body()> make_;
+    bool has_own_sessions_;
     std::shared_ptr<life> running_;
 };
 
@@ -125,9 +136,10 @@ public:
     }
 
     template <class Make>
-    void add(Make make)
+    void add(Make make, bool has_own_sessions = false)
     {
-        instances.push_back(std::make_unique<instance>(in, instances.size(), std::move(make)));
+        instances.push_back(
+            std::make_unique<instance>(in, instances.size(), std::move(make), has_own_sessions));
         instances.back()->start();
     }
 
