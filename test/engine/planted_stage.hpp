@@ -5,6 +5,7 @@
 // here knows which of them has a bug planted in it.
 #pragma once
 
+#include <coati/body.hpp>
 #include <coati/supervise.hpp>
 #include <coati/testing/faults.hpp>
 #include <coati/testing/scripted_server.hpp>
@@ -13,7 +14,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 
 #include <array>
@@ -81,8 +81,9 @@ public:
             }
         };
         if (has_own_sessions_) {
-            asio::co_spawn(in_.get_executor(), running_->go(*running_->zk),
-                           asio::bind_cancellation_slot(running_->stop.slot(), ended));
+            detail::spawn_root(in_.get_executor(), running_->go(*running_->zk),
+                               result<void>(errc::cancelled))(
+                asio::bind_cancellation_slot(running_->stop.slot(), ended));
             return;
         }
         supervise(*running_->zk,

@@ -7,6 +7,7 @@
 
 #include <coati/client.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -41,7 +42,7 @@ enum class presence_status : std::uint8_t {
     absent,   ///< It does not exist yet, or not any more: no session, or work is under way.
     present,  ///< It exists, made by the session that `kept_znode::session` names.
     taken,    ///< Somebody else's znode is there. Ours is made when that has gone.
-    failed,   ///< It could not be made or brought up to date: `kept_znode::why`.
+    failed,   ///< It could not be made: `kept_znode::why`.
 };
 
 /// The name as written here ("taken").
@@ -61,14 +62,15 @@ public:
     std::string actual;        ///< As the server named it; empty unless present.
     std::int64_t czxid = 0;    ///< Of its creation; 0 unless present.
     std::int64_t session = 0;  ///< Its ephemeral owner; 0 unless present.
-    std::optional<error> why;  ///< Of the last failure, until the next success.
+    /// What failed last: to make it, or, where it is present, to bring it up to date.
+    std::optional<error> why;
 };
 
 /// Znodes that are there while we live: asked for once, made in every session anew.
 ///
 ///     coati::presence here(zk);
 ///     here.add("/services/web/a", "10.0.0.7:80");
-///     co_await (here.run() || serve(zk));
+///     co_await (here.run()(asio::use_awaitable) || serve(zk));
 ///
 /// What holds while `run` runs, and the ensemble can be reached:
 /// - a znode that is asked for exists, is an ephemeral of the present session, and holds the data
