@@ -49,6 +49,7 @@
 #include "client_subtree.cpp"
 #include "client_writes.cpp"
 #include "compose.cpp"
+#include "recipe/configuration.cpp"
 #include "supervise.cpp"
 #include "watch.cpp"
 #include "watch_stream.cpp"

@@ -62,6 +62,8 @@ public:
     /// Of the process that runs; undefined for one that has crashed.
     const client& zk() const { return *running_->zk; }
     bool is_running() const { return running_ != nullptr; }
+    /// Its client, which outlives sessions; while it runs, and in `make` already.
+    const client& outer() const { return *running_->zk; }
 
     void start()
     {
