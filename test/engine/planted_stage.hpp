@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -177,6 +178,7 @@ public:
     scripted_ensemble ensemble;
     std::vector<std::unique_ptr<scripted_server>> servers;
     std::vector<std::unique_ptr<instance>> instances;
+    std::set<std::int64_t> killed;  // sessions that were ended before their time
 
 private:
     static testing::ensemble_options options()
@@ -232,7 +234,9 @@ private:
         }
         case 3:
             if (const auto all = ensemble.sessions(); !all.empty()) {
-                ensemble.expire(all[below(all.size())].id);
+                const auto id = all[below(all.size())].id;
+                killed.insert(id);
+                ensemble.expire(id);
             }
             return;
         case 4: {
