@@ -1,4 +1,5 @@
-"""The code in README.md is docs/examples/hello.cpp, to the letter, and begins by line 15.
+"""The code in README.md compiles: the first is docs/examples/hello.cpp, to the
+letter, and begins by line 15; all other stands in an example, but for the indentation.
 
 Usage: readme.py ROOT
 """
@@ -7,6 +8,10 @@ import pathlib
 import sys
 
 FENCE = "```cpp\n"
+
+
+def flush_left(code):
+    return "".join(line.strip() + "\n" for line in code.splitlines())
 
 
 def main():
@@ -21,6 +26,13 @@ def main():
     if before.count("\n") + 1 > 15:
         print("README.md: the code begins behind line 15")
         return 1
+    paths = root.glob("docs/examples/*.cpp")
+    examples = [flush_left(path.read_text(encoding="utf-8")) for path in paths]
+    for block in rest.split(FENCE)[1:]:
+        code = flush_left(block.partition("```\n")[0])
+        if not any(code in example for example in examples):
+            print("README.md: no example has this code:\n" + code)
+            return 1
     return 0
 
 
