@@ -14,12 +14,6 @@ namespace {
 
 using boost::asio::awaitable;
 
-/// The counter is signed and goes on behind its largest value; the line does as well.
-std::uint32_t place_of(std::string_view name, std::string_view prefix)
-{
-    return static_cast<std::uint32_t>(sequence_of(unprotected(name), prefix).value_or(0));
-}
-
 /// Until that znode is gone. False: `until` is over.
 awaitable<result<bool>> until_gone_or(client zk, std::string path, std::optional<time_point> until)
 {
@@ -45,12 +39,19 @@ awaitable<result<bool>> until_gone_or(client zk, std::string path, std::optional
 
 std::vector<std::string> in_line(std::vector<std::string> names, std::string_view prefix)
 {
-    std::erase_if(names, [&](const std::string& name) {
-        return !sequence_of(unprotected(name), prefix).has_value();
-    });
-    std::sort(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
-        return place_of(a, prefix) < place_of(b, prefix);
-    });
+    std::vector<std::pair<std::uint32_t, std::string>> line;
+    line.reserve(names.size());
+    for (std::string& name : names) {
+        if (const auto number = sequence_of(unprotected(name), prefix)) {
+            // The counter is signed and goes on behind its largest value; the line does as well.
+            line.emplace_back(static_cast<std::uint32_t>(*number), std::move(name));
+        }
+    }
+    std::sort(line.begin(), line.end());
+    names.clear();
+    for (auto& [number, name] : line) {
+        names.push_back(std::move(name));
+    }
     return names;
 }
 
@@ -59,8 +60,12 @@ awaitable<result<void>> until_first(client zk, std::shared_ptr<claim> mine,
 {
     const std::string directory = mine->spec().directory;
     for (;;) {
-        BOOST_OUTCOME_CO_TRY(auto listed, co_await zk.children(directory));
-        const auto line = in_line(std::move(listed.names), mine->spec().name);
+        auto listed = co_await zk.children(directory);
+        if (!listed && listed.error() != errc::no_node) {
+            co_return listed.error();
+        }
+        const auto line = in_line(listed ? std::move(listed->names) : std::vector<std::string>(),
+                                  mine->spec().name);
         const auto place = std::find(line.begin(), line.end(), mine->name());
         if (place == line.end()) {
             mine->forget();

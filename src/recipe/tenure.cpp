@@ -33,19 +33,37 @@ result<std::shared_ptr<tenure_state>> make_tenure(const claim& of, std::optional
     return std::make_shared<tenure_state>(of.through(), of.path(), of.czxid(), wanted);
 }
 
+/// A watch for the removal of the znode. Completes with: lock_lost (it is gone).
+awaitable<result<watch>> armed_watch(std::shared_ptr<tenure_state> state)
+{
+    if (!state->armed.empty()) {
+        watch kept = std::move(state->armed.back());
+        state->armed.pop_back();
+        co_return std::move(kept);
+    }
+    BOOST_OUTCOME_CO_TRY(auto seen, co_await state->zk.exists_and_watch(state->path));
+    if (!seen.stat) {
+        co_return errc::lock_lost;
+    }
+    co_return std::move(seen.watch);
+}
+
 awaitable<result<void>> until_taken_away(std::shared_ptr<tenure_state> state)
 {
     for (;;) {
-        const auto seen = co_await state->zk.exists_and_watch(state->path);
-        if (!seen) {
-            co_return seen.error();
+        auto arming = armed_watch(state);
+        result<watch> gone = co_await std::move(arming);
+        if (!gone) {
+            if (gone.error() == errc::lock_lost) {
+                end_tenure(*state);
+            }
+            co_return gone.error();
         }
-        if (!seen->stat) {
-            end_tenure(*state);
-            co_return errc::lock_lost;
-        }
-        const auto told = co_await seen->watch.next();
+        const auto told = co_await gone->next();
         if (!told) {
+            if (told.error() == errc::cancelled || told.error() == errc::timed_out) {
+                state->armed.push_back(std::move(*gone));
+            }
             co_return told.error();
         }
         if (told->type == event_type::deleted) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace coati::detail {
 
@@ -23,6 +24,9 @@ public:
     std::int64_t fence;
     duration margin;
     bool is_over = false;
+    /// Watches of the znode that nobody waits for just now. Kept until the znode is gone, by which
+    /// they fire: taking one off would be a request more for every lock.
+    std::vector<watch> armed;
 };
 
 /// Of a claim that has come to the front of its line. Completes with: invalid_argument (a margin

@@ -270,7 +270,7 @@ TEST_CASE("fences grow, also when the directory was removed meanwhile", "[M5]")
     simulation s;
     const auto run = s.connect();
     std::int64_t last = 0;
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 10'000; ++i) {
         auto held = s.ask(acquire(*s.zk, "/lock"));
         REQUIRE(held);
         CHECK(held->scope().fence() > last);
