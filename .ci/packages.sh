@@ -6,6 +6,7 @@
 # shellcheck disable=SC2034 # used by who sources this
 build_packages=(
     g++ ninja-build pkg-config ccache python3 meson:1.3 'libboost1.83-dev|libboost-dev:1.83'
+    nlohmann-json3-dev:3.10
 )
 # shellcheck disable=SC2034
 packages=(

@@ -61,4 +61,8 @@
 #include "recipe/lock.cpp"
 #include "recipe/presence.cpp"
 #include "recipe/presence_steps.cpp"
+#include "recipe/service_codec.cpp"
+#include "recipe/service_picking.cpp"
+#include "recipe/service_registration.cpp"
+#include "recipe/service_view.cpp"
 #include "recipe/tenure.cpp"
