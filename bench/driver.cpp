@@ -78,6 +78,21 @@ public:
         }
     }
 
+    /// One lock for all who run this: acquired and released is one operation.
+    asio::awaitable<void> lock_and_release(Lane* lane)
+    {
+        for (std::uint64_t begun = 0; lane->start(begun);) {
+            auto acquiring = coati::acquire(zk_, "/bench-lock");
+            auto held = co_await std::move(acquiring);
+            bool is_good = held.has_value();
+            if (is_good) {
+                auto releasing = held->release();
+                is_good = (co_await std::move(releasing)).has_value();
+            }
+            lane->end(begun, is_good);
+        }
+    }
+
     // --- watches
 
     /// Sets watches number `next_`, `next_ + 1` ... and keeps them; several of these run at once.
@@ -203,7 +218,11 @@ private:
             for (long w = 0; w < bench_.a.window; ++w) {
                 const std::string own = "/c/" + std::to_string(getpid()) + "_" + std::to_string(s) +
                                         "_" + std::to_string(w);
-                sessions_[s]->start_slot(&bench_.lanes[s], own);
+                if (bench_.a.workload == "lock") {
+                    sessions_[s]->spawn(sessions_[s]->lock_and_release(&bench_.lanes[s]));
+                } else {
+                    sessions_[s]->start_slot(&bench_.lanes[s], own);
+                }
             }
         }
         context_.run();
