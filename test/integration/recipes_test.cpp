@@ -8,6 +8,7 @@
 #include "support/byte_proxy.hpp"
 
 #include <coati/recipe/configuration.hpp>
+#include <coati/recipe/discovery.hpp>
 #include <coati/recipe/lock.hpp>
 #include <coati/recipe/presence.hpp>
 #include <coati/supervise.hpp>
@@ -447,6 +448,86 @@ TEST_CASE("a configuration never goes back, and is the truth in the end", "[reci
         end.has_rung = true;
         co_await f.sleep(20ms);
         all.clear();
+        co_await f.joined();
+    });
+}
+
+// --- discovery -----------------------------------------------------------------------------------
+
+namespace {
+
+/// A process that registers an instance, and looks for all of them.
+struct peer {
+    peer(client of, std::size_t number)
+        : zk(std::move(of)), here(zk), others(zk, "web"), id("i" + std::to_string(number))
+    {
+    }
+    /// At a port that tells one registration from another.
+    service_instance at(int port) const
+    {
+        return {"web", id, "10.0.0.1", static_cast<std::uint16_t>(port)};
+    }
+
+    client zk;
+    service_registration here;
+    service_view others;
+    std::string id;
+};
+
+/// By id and port.
+std::map<std::string, int> shown(const service_view& by)
+{
+    std::map<std::string, int> all;
+    for (const auto& each : by.instances()) {
+        all[each.id] = each.port;
+    }
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("a view of a service is the truth in the end", "[recipes]")
+{
+    fixture f(shared_three());
+    f.run([&]() -> task<> {
+        rough_sea sea(f, 4);
+        bell_of_the_end end;
+        std::vector<std::unique_ptr<peer>> all;
+        std::map<std::string, int> wanted;
+        for (std::size_t i = 0; i < 3; ++i) {
+            all.push_back(std::make_unique<peer>(sea.make(), i));
+            f.spawn(supervised(all.back()->zk, &end));
+            f.spawn(alongside(all.back()->here.run()));
+            f.spawn(alongside(all.back()->others.run()));
+        }
+        int turns = 0;
+        co_await sea.rage([&] {
+            // Who comes, moves or goes; the last is there in the end.
+            const peer& one = *all[sea.below(all.size())];
+            if (turns % 4 == 3) {
+                one.here.remove("web", one.id);
+                wanted.erase(one.id);
+            } else {
+                ok(one.here.add(one.at(1'000 + turns)));
+                wanted[one.id] = 1'000 + turns;
+            }
+            return ++turns == 30;
+        });
+        REQUIRE_FALSE(wanted.empty());
+        co_await f.until(
+            [&] {
+                return std::all_of(all.begin(), all.end(), [&](const auto& each) {
+                    return each->others.status() == view_status::live &&
+                           shown(each->others) == wanted;
+                });
+            },
+            "the truth");
+        const auto names = co_await f.observer().children("/services/web");
+        ok(names);
+        CHECK(names->names.size() == wanted.size());
+        CHECK(sea.ended() > 0);
+        all.clear();
+        end.has_rung = true;
         co_await f.joined();
     });
 }
