@@ -14,6 +14,18 @@
 
 namespace coati::detail {
 
+/// While somebody looks at it. Not of this file alone: GCC warns of that in a frame, header-only.
+class busy_entry {
+public:
+    explicit busy_entry(kept_entry& of) : of_(of) { of_.is_busy = true; }
+    busy_entry(const busy_entry&) = delete;
+    busy_entry& operator=(const busy_entry&) = delete;
+    ~busy_entry() { of_.is_busy = false; }
+
+private:
+    kept_entry& of_;
+};
+
 namespace {
 
 using boost::asio::awaitable;
@@ -392,17 +404,6 @@ awaitable<result<bool>> step_sequential(presence_ptr s, kept_ptr e, client zk)
     co_return true;
 }
 
-class busy {
-public:
-    explicit busy(kept_entry& of) : of_(of) { of_.is_busy = true; }
-    busy(const busy&) = delete;
-    busy& operator=(const busy&) = delete;
-    ~busy() { of_.is_busy = false; }
-
-private:
-    kept_entry& of_;
-};
-
 awaitable<result<bool>> steps(presence_ptr s, kept_ptr e, client zk)
 {
     if (e->mode != create_mode::ephemeral && e->mode != create_mode::ephemeral_sequential) {
@@ -425,7 +426,7 @@ awaitable<result<void>> bring_about(presence_ptr s, kept_ptr e, client zk)
     e->needs_look = false;
     result<bool> done;
     {
-        const busy mine(*e);
+        const busy_entry mine(*e);
         auto all = steps(s, e, zk);
         done = co_await std::move(all);
     }
