@@ -31,8 +31,8 @@ asio::awaitable<coati::result<void>> write_for_ever(coati::lock_scope scope)
     BOOST_OUTCOME_CO_TRY(co_await scope.zk().remove(scope.path()));  // somebody breaks the lock
     auto told = co_await scope.zk().sleep_for(24h);        // cancelled: the body is to stop
     co_await asio::this_coro::reset_cancellation_state();  // now it may await again: the margin
-    co_await scope.zk().sleep_for(1ms);                    // is for cleaning up
-    co_return told;
+    auto done = co_await scope.zk().sleep_for(1ms);        // is for cleaning up
+    co_return done ? told : done;
 }
 
 asio::awaitable<coati::result<void>> write_report(coati::lock_scope scope)
