@@ -382,6 +382,7 @@ asio::awaitable<ending> engine::shake_hands(session_credentials mine)
         if (ec) {
             co_return ending{unless_tls(ec, errc::handshake_refused), ec};
         }
+        check_lease();
         in_end_ += n;
     }
 }

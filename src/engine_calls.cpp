@@ -340,7 +340,9 @@ void engine::on_alarm()
     const time_point now = transport_->now();
     while (const operation_id id = alarm_.take_due(now)) {
         if (id == lease_check) {
+            // Time has passed since: whoever is due by now must not be armed for again.
             lease_alarm_ = never;
+            check_lease();
             arm_lease();
         } else if ((id & parking::mark) != 0 && parking_.kind_of(id) == parked_kind::sleeping) {
             if (auto* const slept = parking_.take_as<void>(id)) {

@@ -179,7 +179,7 @@ operation_id engine::start_connected(pending_base& op)
         refuse(op, *pinned->ended);
         return 0;
     }
-    if (connected_) {
+    if (connected_ && !closing_ && !detaching_) {
         complete_later(static_cast<pending_op<void>&>(op), result<void>(success()));
         return 0;
     }

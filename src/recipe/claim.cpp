@@ -45,7 +45,9 @@ awaitable<result<void>> remove_surely(client zk, std::string path)
         if (removed || removed.error() == errc::no_node) {
             co_return success();
         }
-        if (!removed.error().retryable()) {
+        if (removed.error() == errc::throttled_op) {
+            BOOST_OUTCOME_CO_TRY(co_await take_breath(zk));
+        } else if (!removed.error().retryable()) {
             co_return removed.error();
         }
     }
@@ -112,7 +114,7 @@ awaitable<result<void>> claim::make()
             }
             continue;
         }
-        is_open_ = in_doubt_ = false;
+        is_open_ = in_doubt_ = unfenced_;
         if (why == errc::no_node) {
             BOOST_OUTCOME_CO_TRY(co_await make_directory());
         } else if (why == errc::bad_version) {
@@ -127,7 +129,7 @@ awaitable<result<void>> claim::make()
 awaitable<result<bool>> claim::settle_in_any_session(error doubt)
 {
     for (;;) {
-        if (doubt.session_lost() && !zk_.is_pinned()) {
+        if (goes_on(zk_, doubt)) {
             BOOST_OUTCOME_CO_TRY(co_await next_session(zk_));
         } else if (!doubt.retryable()) {
             co_return doubt.with_fate(fate::maybe_applied);
@@ -162,13 +164,14 @@ awaitable<result<bool>> claim::settle()
     if (found.empty()) {
         co_return false;
     }
-    std::string path = child_path(spec_.directory, found);
-    BOOST_OUTCOME_CO_TRY(const auto seen, co_await zk_.exists(path));
+    path_ = child_path(spec_.directory, found);  // known, whatever becomes of the next question
+    BOOST_OUTCOME_CO_TRY(const auto seen, co_await zk_.exists(path_));
     if (!seen) {
+        path_.clear();
         is_open_ = in_doubt_;
         co_return false;  // somebody was quick to remove it
     }
-    take(std::move(path), seen->czxid);
+    take(path_, seen->czxid);
     co_return true;
 }
 
@@ -180,12 +183,19 @@ awaitable<result<void>> claim::raise_fence()
         const auto seen = co_await zk_.get(spec_.directory);
         if (!seen) {
             if (seen.error() == errc::no_node) {
+                // It is gone, with everything in it. Made anew by somebody it would have the
+                // version that a late request checks.
                 version_ = 0;
-                co_return success();  // it is gone, with everything in it
+                unfenced_ = true;
+                co_return success();
             }
             if (seen.error() == errc::no_auth) {
                 unfenced_ = true;
                 co_return success();
+            }
+            if (seen.error() == errc::throttled_op) {
+                BOOST_OUTCOME_CO_TRY(co_await take_breath(zk_));
+                continue;
             }
             co_return seen.error();
         }
@@ -200,11 +210,13 @@ awaitable<result<void>> claim::raise_fence()
             co_return success();
         }
         const error why = raised.error();
-        if (why == errc::no_auth) {
+        if (why == errc::no_auth || why == errc::quota_exceeded) {
             unfenced_ = true;
             co_return success();
         }
-        if (why != errc::bad_version && why != errc::no_node && !why.retryable()) {
+        if (why == errc::throttled_op) {
+            BOOST_OUTCOME_CO_TRY(co_await take_breath(zk_));
+        } else if (why != errc::bad_version && why != errc::no_node && !why.retryable()) {
             co_return why;
         }
     }

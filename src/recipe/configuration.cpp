@@ -338,6 +338,10 @@ asio::awaitable<error> keep_configuration(configuration_ptr core,
         if (!caught_up && ends_configuration(core->zk, caught_up.error())) {
             co_return caught_up.error();
         }
+        if (!caught_up) {
+            auto pause = pause_after(core, caught_up.error());
+            co_await std::move(pause);
+        }
         if (!here->is_due()) {
             is_behind_barrier = caught_up.has_value();
             here->look();

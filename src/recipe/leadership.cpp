@@ -4,6 +4,7 @@
 #include "sessions.hpp"
 #include "tenure.hpp"
 
+#include <coati/bell.hpp>
 #include <coati/compose.hpp>
 #include <coati/recipe/leadership.hpp>
 
@@ -39,12 +40,17 @@ until_leading(client zk, std::string path, std::string id, leadership_options ho
     co_return std::pair(std::move(mine), std::move(state));
 }
 
+bool is_worth_another(const client& zk, const error& loss)
+{
+    return loss == errc::lock_lost || goes_on(zk, loss);
+}
+
 // --- leading, as a stream
 
 class candidate {
 public:
     candidate(client of, claim_spec what, std::optional<duration> stop_before)
-        : zk(std::move(of)), spec(std::move(what)), margin(stop_before)
+        : zk(std::move(of)), spec(std::move(what)), margin(stop_before), resigning(zk)
     {
     }
 
@@ -53,6 +59,7 @@ public:
     std::optional<duration> margin;
     std::shared_ptr<claim> mine;          // null: not in the line
     std::shared_ptr<tenure_state> state;  // null: does not lead
+    bell resigning;
     bool is_waited_for = false;
 };
 
@@ -83,49 +90,66 @@ candidacy_change change_to(candidacy_state to, const std::shared_ptr<tenure_stat
     return change;
 }
 
-/// In this session, or in the next one if there may be one.
-awaitable<result<candidacy_change>> join_line(std::shared_ptr<candidate> who)
+/// In this session, or in the next one if there may be one. Whoever resigns meanwhile has left what
+/// is made here behind.
+awaitable<result<candidacy_change>> join_line(std::shared_ptr<candidate> who, std::uint64_t term)
 {
     for (;;) {
         BOOST_OUTCOME_CO_TRY(const client session, co_await next_session(who->zk));
         const auto fresh = std::make_shared<claim>(session, who->spec);
         const auto made = co_await fresh->make();
+        if (who->resigning.count() != term) {
+            co_return error(errc::cancelled);
+        }
         if (made) {
             who->mine = fresh;
             co_return change_to(candidacy_state::standby);
         }
-        if (!made.error().session_lost() || who->zk.is_pinned()) {
+        if (!goes_on(who->zk, made.error())) {
             co_return made.error();
         }
     }
 }
 
-awaitable<result<candidacy_change>> await_turn(std::shared_ptr<candidate> who)
+awaitable<result<candidacy_change>> await_turn(std::shared_ptr<candidate> who, std::uint64_t term)
 {
     for (;;) {
-        const auto reached = co_await until_first(who->mine->through(), who->mine, std::nullopt);
-        if (reached) {
-            BOOST_OUTCOME_CO_TRY(who->state, make_tenure(*who->mine, who->margin));
-            co_return change_to(candidacy_state::leading, who->state);
+        const std::shared_ptr<claim> mine = who->mine;
+        const auto reached = co_await until_first(mine->through(), mine, std::nullopt);
+        if (who->resigning.count() != term) {
+            co_return error(errc::cancelled);
         }
-        const error why = reached.error();
-        const bool again = why == errc::lock_lost || (why.session_lost() && !who->zk.is_pinned());
-        if (!again) {
-            co_return why;
+        if (reached) {
+            BOOST_OUTCOME_CO_TRY(auto state, make_tenure(*mine, who->margin));
+            if (tenure(state).is_good()) {
+                who->state = state;
+                co_return change_to(candidacy_state::leading, state);
+            }
+            // The process stood still behind the last answer: to the end of the line.
+        } else if (reached.error() != errc::lock_lost && !goes_on(who->zk, reached.error())) {
+            co_return reached.error();
         }
         who->mine.reset();
-        BOOST_OUTCOME_CO_TRY(co_await join_line(who));
+        BOOST_OUTCOME_CO_TRY(co_await join_line(who, term));
     }
 }
 
-awaitable<result<candidacy_change>> await_loss(std::shared_ptr<candidate> who)
+awaitable<result<candidacy_change>> await_loss(std::shared_ptr<candidate> who, std::uint64_t term)
 {
-    const auto over = co_await until_lost(who->state);
-    if (over.error() == errc::cancelled || over.error() == errc::timed_out) {
-        co_return over.error();
+    const std::shared_ptr<tenure_state> state = who->state;
+    const auto over = co_await until_lost(state);
+    const error why = over.error();
+    if (why == errc::cancelled || why == errc::timed_out) {
+        co_return why;
     }
-    who->mine.reset();
-    co_return change_to(candidacy_state::lost, std::exchange(who->state, nullptr));
+    if (who->resigning.count() == term) {
+        who->mine.reset();
+        who->state.reset();
+    }
+    if (why.is_answer() && why != errc::lock_lost) {
+        co_return why;  // it cannot be watched over
+    }
+    co_return change_to(candidacy_state::lost, state);
 }
 
 awaitable<result<candidacy_change>> next_change(std::shared_ptr<candidate> who)
@@ -134,19 +158,30 @@ awaitable<result<candidacy_change>> next_change(std::shared_ptr<candidate> who)
         co_return error(errc::already_waiting, fate::not_sent);
     }
     const candidate_turn turn(who);
-    if (!who->mine) {
-        co_return co_await join_line(who);
+    const std::uint64_t term = who->resigning.count();
+    if (who->state) {
+        co_return co_await await_loss(who, term);
     }
-    if (!who->state) {
-        co_return co_await await_turn(who);
-    }
-    co_return co_await await_loss(who);
+    // Who resigns ends this wait, whatever it waits for.
+    auto either = asio::experimental::make_parallel_group(
+        compose<candidacy_change>(who->zk,
+                                  [who, term](const client&) {
+                                      return who->mine ? await_turn(who, term)
+                                                       : join_line(who, term);
+                                  }),
+        who->resigning.after(term));
+    auto done = co_await either.async_wait(asio::experimental::wait_for_one(), asio::deferred);
+    auto& [order, change, resigned] = done;
+    co_return order[0] == 0 ? std::move(change) : error(errc::cancelled);
 }
 
 /// The claim is out of the candidate's hands before anything is awaited: whatever ends this, the
 /// next one joins the line anew.
 awaitable<result<void>> give_up_place(std::shared_ptr<claim> mine)
 {
+    if (!mine) {
+        co_return success();
+    }
     co_return co_await mine->give_up();
 }
 
@@ -201,14 +236,19 @@ awaitable<result<leadership_info>> read_once(client zk, std::string path)
     co_return co_await participants_of(zk, path, std::move(listed->names));
 }
 
-/// Reads and leaves a watch for the next change.
+/// Reads, and leaves a watch for the next change: only with what was read, so that nothing is
+/// missed by who fails or is cancelled half way.
 awaitable<result<leadership_info>> read_and_watch(std::shared_ptr<leadership_watch_state> state)
 {
     for (;;) {
         auto listed = co_await state->zk.children_and_watch(state->path);
         if (listed) {
-            state->armed = std::move(listed->watch);
-            co_return co_await participants_of(state->zk, state->path, std::move(listed->names));
+            auto reading = participants_of(state->zk, state->path, std::move(listed->names));
+            result<leadership_info> info = co_await std::move(reading);
+            if (info) {
+                state->armed = std::move(listed->watch);
+            }
+            co_return info;
         }
         if (listed.error() != errc::no_node) {
             co_return listed.error();
@@ -237,7 +277,8 @@ awaitable<result<leadership_info>> next_info(std::shared_ptr<leadership_watch_st
                 co_return told.error();
             }
         }
-        BOOST_OUTCOME_CO_TRY(auto now, co_await read_and_watch(state));
+        auto reading = read_and_watch(state);
+        BOOST_OUTCOME_CO_TRY(auto now, co_await std::move(reading));
         if (!state->given || *state->given != now) {
             state->given = now;
             co_return now;
@@ -296,11 +337,8 @@ operation<void> candidacy::resign() const
         if (const auto state = std::exchange(who->state, nullptr)) {
             detail::end_tenure(*state);
         }
-        auto mine = std::exchange(who->mine, nullptr);
-        if (!mine) {
-            mine = std::make_shared<detail::claim>(who->zk, who->spec);  // of nothing
-        }
-        return detail::give_up_place(std::move(mine));
+        who->resigning.ring();
+        return detail::give_up_place(std::exchange(who->mine, nullptr));
     });
 }
 

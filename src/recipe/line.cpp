@@ -68,7 +68,9 @@ awaitable<result<void>> until_first(client zk, std::shared_ptr<claim> mine,
                                   mine->spec().name);
         const auto place = std::find(line.begin(), line.end(), mine->name());
         if (place == line.end()) {
-            mine->forget();
+            if (!mine->may_have_twins()) {
+                mine->forget();
+            }
             co_return errc::lock_lost;
         }
         for (const std::string& each : line) {
@@ -103,8 +105,7 @@ awaitable<result<std::shared_ptr<claim>>> reach_the_front(client zk, claim_spec 
             co_return mine;
         }
         const error why = reached.error();
-        const bool again = why == errc::lock_lost || (why.session_lost() && !zk.is_pinned());
-        if (!again) {
+        if (why != errc::lock_lost && !goes_on(zk, why)) {
             co_return why;
         }
     }

@@ -1,6 +1,7 @@
 // How a tenure is watched over.
 
 #include "tenure.hpp"
+#include "sessions.hpp"
 
 #include <coati/compose.hpp>
 
@@ -56,6 +57,10 @@ awaitable<result<void>> until_taken_away(std::shared_ptr<tenure_state> state)
         if (!gone) {
             if (gone.error() == errc::lock_lost) {
                 end_tenure(*state);
+            }
+            if (gone.error() == errc::throttled_op) {
+                BOOST_OUTCOME_CO_TRY(co_await take_breath(state->zk));
+                continue;
             }
             co_return gone.error();
         }

@@ -266,6 +266,77 @@ TEST_CASE("a candidacy is the same as a stream of states")
     CHECK(at.children("/lead").empty());
 }
 
+TEST_CASE("a candidacy is resigned beside a wait, at any moment, and leaves nothing behind")
+{
+    const std::size_t depth = GENERATE(0U, 1U, 2U);  // to what state it has come before
+    const bool has_leader = GENERATE(false, true);
+    std::size_t turn = 0;
+    for (bool was_in_time = true; was_in_time; ++turn) {
+        stepping at;
+        candidacy other(at.witness, "/lead", "other");
+        if (has_leader) {
+            REQUIRE(at.s.ask(other.next()));
+            REQUIRE(at.s.ask(other.next()));
+        }
+        candidacy mine(*at.s.zk, "/lead", "mine");
+        for (std::size_t i = 0; i < std::min<std::size_t>(depth, has_leader ? 1 : 2); ++i) {
+            REQUIRE(at.s.ask(mine.next()));
+        }
+        const auto next = at.s.start(mine.next());
+        was_in_time = at.run_turns(turn, [&] { return next.done(); }) && turn < 60;
+        const auto resigned = at.s.ask(mine.resign());
+        CHECK(resigned);
+        at.s.until([&] { return next.done(); });
+        if (was_in_time && *next && next->state == candidacy_state::lost) {
+            REQUIRE(next->scope);
+            CHECK(!next->scope->is_good());
+        }
+        at.s.pass(1s);
+        CHECK(at.children("/lead").size() == (has_leader ? 1 : 0));
+    }
+    CHECK(turn > 3);
+}
+
+TEST_CASE("who leads is told though the look before was cancelled half way")
+{
+    for (std::size_t turn = 0; turn < 40; ++turn) {
+        stepping at;
+        candidacy other(at.witness, "/lead", "other");
+        REQUIRE(at.s.ask(other.next()));
+        auto who = watch_leadership(*at.s.zk, "/lead");
+        asio::cancellation_signal stop;
+        const auto first = at.s.start(who.next(), stop);
+        at.run_turns(turn, [&] { return first.done(); });
+        stop.emit(asio::cancellation_type::terminal);
+        at.s.until([&] { return first.done(); });
+        const auto seen = *first ? *first : at.s.ask(who.next());
+        REQUIRE(seen);
+        CHECK(ids_of(*seen) == std::vector<std::string>{"other"});
+    }
+}
+
+TEST_CASE("a client that is closed ends the candidacy of a handle of no session, too")
+{
+    const bool leads = GENERATE(false, true);
+    simulation s;
+    chronicle book;
+    std::optional<contender> other;
+    if (!leads) {
+        other.emplace(s, "other", book);
+    }
+    const auto run = s.connect();
+    reign body{"a", &book};
+    answer<void> done;
+    with_leadership(*s.zk, "/lead", "a",
+                    body)([h = done.handler(s.in)](const std::exception_ptr&,
+                                                   result<void> r) mutable { h(std::move(r)); });
+    s.pass(1s);
+    REQUIRE(book.order() == (leads ? "a " : "other "));
+    const auto closed = s.start(s.zk->close());
+    s.until([&] { return closed.done() && done.done(); });
+    CHECK((*done).error() == errc::closed);
+}
+
 TEST_CASE("a handle of one session ends the candidacy with it")
 {
     simulation s;

@@ -8,6 +8,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
 
 #include <chrono>
 #include <optional>
@@ -217,6 +218,43 @@ TEST_CASE("a held lock says when it is lost, and is released once")
     s.until([&] { return lost.done(); });
     CHECK((*lost).error() == errc::lock_lost);
     CHECK(s.ask(held->release()));
+}
+
+TEST_CASE("a release that is given up goes on behind the back of who holds the object")
+{
+    simulation s;
+    const auto run = s.connect();
+    auto held = s.ask(acquire(*s.zk, "/lock"));
+    REQUIRE(held);
+    s.server(0).pause();
+    CHECK(s.ask(s.zk->within(1s, held->release())).error() == errc::timed_out);
+    s.server(0).resume();
+    s.pass(1s);
+    CHECK(s.ensemble.children("/lock").empty());
+    CHECK(s.ask(held->release()));
+}
+
+TEST_CASE("who stands still in front of the door does not come in by an old answer")
+{
+    const auto offset = GENERATE(range(0, 24));
+    simulation s;
+    client other = s.make_client(plain_config(1));
+    const auto others_run = s.start(other.run());
+    client late(serial(s.in.get_executor()), plain_config(1), s.in.make_transport("late"));
+    const auto lates_run = s.start(late.run());
+    s.until([&] { return late.is_connected(); });
+    auto held = s.ask(acquire(other, "/lock"));
+    REQUIRE(held);
+    record what;
+    waiting_body body{&what, 1s};
+    const auto done = lock(s, late.pinned(), body);
+    s.pass(1s);
+    const auto released = s.start(held->release());
+    s.pass(100us * offset);
+    s.in.freeze("late", 30s, testing::wake_order::network_first);
+    s.pass(31s);
+    CHECK(what.begun == (what.was_good ? 1 : 0));
+    s.until([&] { return done.done(); }, 2min);
 }
 
 TEST_CASE("the session's end ends the lock, told by its name")

@@ -136,7 +136,8 @@ public:
     /// with: the ending of the session, no_auth, invalid_argument (margin), cancelled (the place in
     /// the line is kept), already_waiting.
     operation<candidacy_change> next() const;
-    /// Leaves the line, or the leadership; the next `next` joins it again. Completes with: no_auth,
+    /// Leaves the line, or the leadership; the next `next` joins it again. A `next` that waits in
+    /// the line completes with cancelled, that of a leader with `lost`. Completes with: no_auth,
     /// cancelled (an errand goes on).
     operation<void> resign() const;
 
@@ -147,6 +148,9 @@ private:
 // --- leading, as a scope -----------------------------------------------------------------------
 
 namespace detail {
+
+/// Whether to contend again after this loss: not where nothing would be different then.
+bool is_worth_another(const client& zk, const error& loss);
 
 /// Waits until it leads: what is held then, and how.
 boost::asio::awaitable<result<std::pair<std::shared_ptr<claim>, std::shared_ptr<tenure_state>>>>
@@ -168,6 +172,9 @@ asio::awaitable<result<T>> leadership_root(client zk, std::string path, std::str
         if (state.cancelled() != asio::cancellation_type::none || done.has_thrown()) {
             co_return done.answer();
         }
+        if (done.lost && !is_worth_another(zk, *done.lost)) {
+            co_return done.lost->session_lost() ? done.answer() : result<T>(*done.lost);
+        }
         if (!done.lost) {
             auto releasing = release_in_time(led->first, led->second);
             co_await std::move(releasing);
@@ -187,9 +194,10 @@ asio::awaitable<result<T>> leadership_root(client zk, std::string path, std::str
 /// gave, it is a standby again, at the end of the line; after the end of a session in the next one,
 /// unless the handle is pinned.
 ///
-/// A body that ends by itself resigns: with_leadership completes with its result. An exception
-/// resigns, too, and leaves here. Completes otherwise with: the ending of the session (of a pinned
-/// handle, or where no new one makes sense), no_auth, invalid_argument (margin), cancelled.
+/// A body that ends by itself while it leads resigns: with_leadership completes with its result. An
+/// exception resigns, too, and leaves here. Completes otherwise with: the ending of the session (of
+/// a pinned handle, or where no new one makes sense), no_auth, invalid_argument (margin),
+/// cancelled.
 ///
 ///     co_await coati::with_leadership(zk, "/services/billing/leader", "host-7", bill);
 template <class Body>

@@ -11,6 +11,10 @@
 
 namespace coati {
 
+namespace detail {
+class held_claim;
+}
+
 /// How a lock is acquired.
 class lock_options {
 public:
@@ -49,16 +53,16 @@ public:
     /// ending of the session. Whoever uses `acquire` has to wait for it, and to stop then.
     operation<void> lost() const;
     /// Removes the znode, again until it is certain to be gone. Success as well where the lock had
-    /// been lost. Completes with: cancelled (an errand goes on), no_auth.
+    /// been lost. Completes with: cancelled, timed_out (an errand goes on), no_auth.
     operation<void> release();
 
     /// For the library itself.
-    const std::shared_ptr<detail::claim>& claim() const noexcept { return claim_; }
+    const std::shared_ptr<detail::held_claim>& claim() const noexcept { return claim_; }
     /// For the library itself.
     const std::shared_ptr<detail::tenure_state>& state() const noexcept { return state_; }
 
 private:
-    std::shared_ptr<detail::claim> claim_;
+    std::shared_ptr<detail::held_claim> claim_;
     std::shared_ptr<detail::tenure_state> state_;
     lock_scope scope_;
 };
@@ -79,6 +83,10 @@ namespace detail {
 boost::asio::awaitable<result<held_lock>> acquire_lock(client zk, std::string path,
                                                        lock_options how);
 
+/// As `release_in_time`.
+boost::asio::awaitable<void> release_held(std::shared_ptr<held_claim> held,
+                                          std::shared_ptr<tenure_state> state);
+
 template <class T, class Body>
 asio::awaitable<result<T>> lock_root(client zk, std::string path, Body body, lock_options how)
 {
@@ -92,7 +100,7 @@ asio::awaitable<result<T>> lock_root(client zk, std::string path, Body body, loc
     const auto state = co_await asio::this_coro::cancellation_state;
     const bool is_cancelled = state.cancelled() != asio::cancellation_type::none;
     if (!done.lost && !is_cancelled) {
-        auto releasing = release_in_time(held->claim(), held->state());
+        auto releasing = release_held(held->claim(), held->state());
         co_await std::move(releasing);
     }
     co_return done.answer();

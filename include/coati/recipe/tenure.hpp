@@ -78,6 +78,18 @@ boost::asio::awaitable<std::optional<error>> end_by_now(std::shared_ptr<tenure_s
 /// From here on the scope says that it is over.
 void end_tenure(tenure_state& state) noexcept;
 
+/// What Asio throws where something is awaited after a cancellation.
+inline bool is_abort(const std::exception_ptr& thrown)
+{
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const boost::system::system_error& e) {
+        return e.code() == boost::asio::error::operation_aborted;
+    } catch (...) {
+        return false;
+    }
+}
+
 /// How a body ended that ran in a tenure.
 template <class T>
 struct served {
@@ -101,18 +113,6 @@ struct served {
         const bool is_cut_short =
             given == nullptr || (!*given && given->error() == errc::cancelled);
         return is_stopped && is_cut_short ? result<T>(*lost) : *given;
-    }
-
-private:
-    static bool is_abort(const std::exception_ptr& thrown)
-    {
-        try {
-            std::rethrow_exception(thrown);
-        } catch (const boost::system::system_error& e) {
-            return e.code() == boost::asio::error::operation_aborted;
-        } catch (...) {
-            return false;
-        }
     }
 };
 
@@ -158,6 +158,14 @@ template <class T, class Body>
 asio::awaitable<served<T>> serve(std::shared_ptr<tenure_state> state, Body body)
 {
     using end_type = std::variant<result<T>, std::exception_ptr>;
+    served<T> how;
+    if (!tenure(state).is_good()) {
+        // The process stood still between the last answer and here.
+        end_tenure(*state);
+        how.lost = error(errc::lock_lost);
+        how.is_stopped = true;
+        co_return how;
+    }
     const auto ex = client_of(*state).get_executor();
     auto all = asio::experimental::make_parallel_group(
         spawn_root<end_type>(ex, body_in<T, Body>(tenure(state), std::move(body)),
@@ -166,8 +174,10 @@ asio::awaitable<served<T>> serve(std::shared_ptr<tenure_state> state, Body body)
         lease_of(*state));
     auto done = co_await all.async_wait(asio::experimental::wait_for_one(), asio::deferred);
     auto& [order, body_failed, end, watch_failed, taken, lease] = done;
-    served<T> how;
     if (order[0] == 1) {
+        if (watch_failed && !is_abort(watch_failed)) {
+            std::rethrow_exception(watch_failed);
+        }
         how.lost = watch_failed ? std::nullopt : loss_of(taken);
     } else if (order[0] == 2) {
         how.lost = loss_of(lease);
