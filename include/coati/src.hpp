@@ -59,6 +59,7 @@
 #include "recipe/leadership.cpp"
 #include "recipe/line.cpp"
 #include "recipe/lock.cpp"
+#include "recipe/names.cpp"
 #include "recipe/presence.cpp"
 #include "recipe/presence_steps.cpp"
 #include "recipe/service_codec.cpp"

@@ -54,7 +54,7 @@ awaitable<result<void>> remove_surely(client zk, std::string path)
 }
 
 claim::claim(client of, claim_spec what)
-    : zk_(patient(of)), spec_(std::move(what)), guid_(make_guid(of))
+    : zk_(patient(of)), spec_(std::move(what)), guid_(make_guid(of)), version_(spec_.version)
 {
 }
 

@@ -33,6 +33,7 @@ public:
     create_mode mode;       // one of the sequential ones
     coati::data bytes{};
     std::optional<acls> who{};
+    std::int32_t version = 0;  // of the directory, as far as known; wrong: two more requests
 };
 
 /// A claim while it is made, held and given up. Move-only: the one who has it owns the znode. When
@@ -58,6 +59,8 @@ public:
     std::int64_t czxid() const noexcept { return czxid_; }
     /// What the server appended.
     std::int32_t number() const noexcept;
+    /// Of the directory, as it was found last.
+    std::int32_t directory_version() const noexcept { return version_; }
     /// Another request may have made a second one, and no fence could be set.
     bool may_have_twins() const noexcept { return unfenced_; }
 
