@@ -55,7 +55,8 @@ coati::disposition expected_of_ours(errc code)
     case reply_too_large:
     case already_running:
     case already_waiting:
-    case watch_ended: return answer;
+    case watch_ended:
+    case lock_lost: return answer;
     case closed:
     case close_unconfirmed:
     case session_left:
