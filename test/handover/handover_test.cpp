@@ -7,6 +7,7 @@
 #include "group.hpp"
 
 #include <coati/client.hpp>
+#include <coati/supervise.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -27,12 +28,18 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-/// The driver's own eyes: a client that no proxy stands in front of, on a thread of its own.
+asio::awaitable<result<void>> stay(client zk)
+{
+    co_return co_await zk.sleep_for(24h);
+}
+
+/// The driver's own eyes: a client that no proxy stands in front of, on a thread of its own. The
+/// machine may be so busy that its session ends: then it makes another one.
 class observer {
 public:
     explicit observer(const ensemble& servers) : zk_(context_.get_executor(), settings(servers))
     {
-        run_ = zk_.run()(asio::use_future);
+        run_ = supervise(zk_, stay)(asio::use_future);
         thread_ = std::thread([this] { context_.run(); });
         ask(zk_.connected());
     }
@@ -229,7 +236,7 @@ TEST_CASE("the same beside three servers", "[S20]")
     expect_well(all, static_cast<std::size_t>(hand_overs));
 }
 
-TEST_CASE("masters that do not stop when they are told to are found out", "[S20]")
+TEST_CASE("masters that do not stop when they are told to are found out")
 {
     ensemble servers(quick(1, 100));
     contest all(servers, 4, 12, 1, true);

@@ -26,13 +26,13 @@ std::vector<fault> paused()
 
 }  // namespace
 
-TEST_CASE("a record that is well", "[S20]")
+TEST_CASE("a record that is well")
 {
     CHECK(judge(well(), paused(), timeout).empty());
     CHECK(judge_ledger({"f7-0000000002", "f5-0000000001"}).empty());
 }
 
-TEST_CASE("what a record is wrong by", "[S20]")
+TEST_CASE("what a record is wrong by")
 {
     auto steps = well();
     SECTION("two masters at a time")
@@ -60,7 +60,7 @@ TEST_CASE("what a record is wrong by", "[S20]")
     CHECK_FALSE(judge(steps, paused(), timeout).empty());
 }
 
-TEST_CASE("a takeover from a master that was well", "[S20]")
+TEST_CASE("a takeover from a master that was well")
 {
     auto steps = well();
     steps.insert(steps.begin() + 4, {5, 1, 1'399, "work", 0});
@@ -68,7 +68,7 @@ TEST_CASE("a takeover from a master that was well", "[S20]")
     CHECK_FALSE(judge(steps, {}, timeout).empty());
 }
 
-TEST_CASE("who is cut off is told to stop before another begins", "[S20]")
+TEST_CASE("who is cut off is told to stop before another begins")
 {
     const std::vector<fault> cut_off{{"partition", 1, 5, 130, 0}};
     auto steps = well();
@@ -77,7 +77,7 @@ TEST_CASE("who is cut off is told to stop before another begins", "[S20]")
     CHECK(judge(steps, cut_off, timeout).empty());
 }
 
-TEST_CASE("a ledger out of order", "[S20]")
+TEST_CASE("a ledger out of order")
 {
     CHECK_FALSE(judge_ledger({"f5-0000000002", "f7-0000000001"}).empty());
 }

@@ -386,7 +386,7 @@ TEST_CASE(
     CHECK(steps > 10);
 }
 
-TEST_CASE("contending, cancelled at any moment, leaves nothing behind", "[M9]")
+TEST_CASE("contending, cancelled at any moment, leaves nothing behind")
 {
     chronicle book;
     reign body{"m", &book, 100ms};

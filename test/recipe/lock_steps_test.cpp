@@ -58,7 +58,7 @@ answer<void> lock(stepping& at, const client& zk, Body& body, asio::cancellation
 
 }  // namespace
 
-TEST_CASE("a lock holds, ends and leaves nothing, whatever step a mishap meets", "[C78]")
+TEST_CASE("a lock holds, ends and leaves nothing, whatever step a mishap meets")
 {
     const auto what = GENERATE(mishap::lost_frame, mishap::expiry);
     const auto steps = at_every_frame(what, [&](stepping& at) {
@@ -87,7 +87,7 @@ TEST_CASE("a lock holds, ends and leaves nothing, whatever step a mishap meets",
     CHECK(steps > 10);
 }
 
-TEST_CASE("an acquisition that is cancelled, at any moment, leaves nothing behind", "[S22][M9]")
+TEST_CASE("an acquisition that is cancelled, at any moment, leaves nothing behind", "[S22]")
 {
     const bool waits = GENERATE(false, true);
     const auto turns = cancelled_at_every_turn(
@@ -111,8 +111,7 @@ TEST_CASE("an acquisition that is cancelled, at any moment, leaves nothing behin
     CHECK(turns > 10);
 }
 
-TEST_CASE("with_lock that is cancelled, at any moment, stops its body and leaves nothing behind",
-          "[M9]")
+TEST_CASE("with_lock that is cancelled, at any moment, stops its body and leaves nothing behind")
 {
     const bool is_cut_off = GENERATE(false, true);
     shop common;

@@ -106,7 +106,7 @@ TEST_CASE("a body runs under the lock, its result comes out, and nothing is left
     CHECK(contenders(s).empty());
 }
 
-TEST_CASE("an exception out of a body releases the lock, and goes on", "[C77]")
+TEST_CASE("an exception out of a body releases the lock, and goes on", )
 {
     simulation s;
     const auto run = s.connect();
@@ -145,7 +145,7 @@ TEST_CASE("a body is cancelled when somebody removes the znode, and may finish")
     CHECK((*done).error() == errc::lock_lost);
 }
 
-TEST_CASE("a body is cancelled a margin before the session can be over", "[S12]")
+TEST_CASE("a body is cancelled a margin before the session can be over")
 {
     const auto margin = GENERATE(0ms, 1500ms, 5000ms);
     simulation s;
