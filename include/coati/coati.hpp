@@ -11,5 +11,9 @@
 #include <coati/follow.hpp>
 #include <coati/subtree.hpp>
 
+#include <coati/recipe/configuration.hpp>
+#include <coati/recipe/discovery.hpp>
 #include <coati/recipe/leadership.hpp>
 #include <coati/recipe/lock.hpp>
+#include <coati/recipe/names.hpp>
+#include <coati/recipe/presence.hpp>
