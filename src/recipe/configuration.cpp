@@ -381,6 +381,8 @@ asio::awaitable<result<void>> until_loaded(configuration_ptr core)
     }
 }
 
+}  // namespace
+
 /// One reader at a time.
 class configuration_turn {
 public:
@@ -395,8 +397,6 @@ public:
 private:
     std::shared_ptr<configuration_cursor> at_;
 };
-
-}  // namespace
 
 configuration_ptr make_configuration(const client& zk, std::string path, decode_to_any by)
 {

@@ -310,12 +310,12 @@ std::vector<kept_znode> all_shown(const presence_state& s)
 
 awaitable<result<std::vector<kept_znode>>> next_znodes(presence_ptr s)
 {
-    class turn {
+    class presence_turn {
     public:
-        explicit turn(presence_state& of) : of_(of) { of_.is_waited_for = true; }
-        turn(const turn&) = delete;
-        turn& operator=(const turn&) = delete;
-        ~turn() { of_.is_waited_for = false; }
+        explicit presence_turn(presence_state& of) : of_(of) { of_.is_waited_for = true; }
+        presence_turn(const presence_turn&) = delete;
+        presence_turn& operator=(const presence_turn&) = delete;
+        ~presence_turn() { of_.is_waited_for = false; }
 
     private:
         presence_state& of_;
@@ -323,7 +323,7 @@ awaitable<result<std::vector<kept_znode>>> next_znodes(presence_ptr s)
     if (s->is_waited_for) {
         co_return error(errc::already_waiting);
     }
-    const turn mine(*s);
+    const presence_turn mine(*s);
     while (s->given == s->revision) {
         if (s->ended) {
             co_return *s->ended;

@@ -87,6 +87,8 @@ get_config_and_watch | 10 11 | getData
     servers leave and join, step by step and as a whole, and the watch tells
 reconfig | 61 | reconfig
     servers leave and join, step by step and as a whole, and the watch tells
+lease_runs_out | nothing is sent |
+    who waits for the end of the lease is told the margin before it, not earlier or later
 sleep_for | nothing is sent |
     timers of operations come one after another
 within | nothing is sent |
