@@ -88,7 +88,7 @@ get_config_and_watch | 10 11 | getData
 reconfig | 61 | reconfig
     servers leave and join, step by step and as a whole, and the watch tells
 lease_runs_out | nothing is sent |
-    who waits for the end of the lease is told the margin before it, not earlier or later
+    the lease of a session is known, and runs out behind a wire that stands still
 sleep_for | nothing is sent |
     timers of operations come one after another
 within | nothing is sent |

@@ -56,6 +56,28 @@ TEST_CASE("the session timeout is the server's, within its limits", "[session][S
     });
 }
 
+TEST_CASE("the lease of a session is known, and runs out behind a wire that stands still",
+          "[session]")
+{
+    fixture f;
+    byte_proxy proxy(f.servers().client_port(0));
+    f.run([&]() -> task<> {
+        const session s = co_await f.open(f.settings(proxy.port()));
+        REQUIRE(s.zk.proved_until());
+        CHECK(*s.zk.proved_until() > s.zk.now());
+        CHECK(*s.zk.proved_until() <= s.zk.now() + s.zk.negotiated_timeout());
+        auto early = s.zk.within(100ms, s.zk.lease_runs_out(0ms));
+        const auto not_yet = co_await std::move(early);
+        CHECK(not_yet.error() == errc::timed_out);
+        proxy.stall(direction::to_client);
+        const auto end = *s.zk.proved_until();
+        ok(co_await s.zk.lease_runs_out(500ms));
+        CHECK(s.zk.now() >= end - 500ms);
+        CHECK(s.zk.now() < end);
+        proxy.unstall(direction::to_client);
+    });
+}
+
 TEST_CASE("the states of a plain session are told once each and in order", "[session][C15]")
 {
     fixture f;
