@@ -4,6 +4,7 @@
 // is no gap to be cared for.
 
 #include "client_composed.hpp"
+#include "client_one_reader.hpp"
 
 #include <coati/follow.hpp>
 
@@ -26,21 +27,6 @@ public:
 };
 
 namespace {
-
-/// One reader at a time.
-class turn {
-public:
-    explicit turn(std::shared_ptr<follow_state> of) : of_(std::move(of))
-    {
-        of_->is_waited_for = true;
-    }
-    turn(const turn&) = delete;
-    turn& operator=(const turn&) = delete;
-    ~turn() { of_->is_waited_for = false; }
-
-private:
-    std::shared_ptr<follow_state> of_;
-};
 
 /// Reads the value as it is, missing or not, and leaves a watch for its next change.
 asio::awaitable<result<followed>> read_and_arm(std::shared_ptr<follow_state> state)
@@ -88,7 +74,7 @@ asio::awaitable<result<followed>> next_value(std::shared_ptr<follow_state> state
     if (state->is_waited_for) {
         co_return error(errc::already_waiting);
     }
-    const turn mine(state);
+    const one_reader mine(state);
     for (;;) {
         if (state->armed) {
             auto change = state->armed->next();

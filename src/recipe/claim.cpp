@@ -38,6 +38,13 @@ std::string child_path(const std::string& parent, std::string_view name)
     return path;
 }
 
+std::string protected_path(const std::string& parent, std::string_view guid, std::string_view name)
+{
+    std::string last("_c_");
+    last.append(guid).append("-").append(name);
+    return child_path(parent, last);
+}
+
 awaitable<result<void>> remove_surely(client zk, std::string path)
 {
     for (;;) {
@@ -96,7 +103,7 @@ void claim::take(std::string path, std::int64_t czxid)
 
 awaitable<result<void>> claim::make()
 {
-    const std::string named = child_path(spec_.directory, "_c_" + guid_ + "-" + spec_.name);
+    const std::string named = protected_path(spec_.directory, guid_, spec_.name);
     for (;;) {
         is_open_ = in_doubt_ = true;
         auto both = zk_.multi(op::check(spec_.directory, version_),

@@ -95,6 +95,9 @@ private:
 /// Removes a znode: again until it is certain that it is gone. Success as well when there was none.
 boost::asio::awaitable<result<void>> remove_surely(client zk, std::string path);
 
+/// `/dir/_c_<guid>-name`, as `create_protected` has it.
+std::string protected_path(const std::string& parent, std::string_view guid, std::string_view name);
+
 /// "/a" and "b" as "/a/b", "/" and "b" as "/b".
 std::string child_path(const std::string& parent, std::string_view name);
 

@@ -4,6 +4,8 @@
 // what is known is still true. Whatever happens is noted by callbacks that ring a bell; one
 // coroutine, `run`, acts on it. Nothing here knows the type of the value.
 
+#include "client_one_reader.hpp"
+
 #include <coati/bell.hpp>
 #include <coati/follow.hpp>
 #include <coati/recipe/configuration.hpp>
@@ -383,21 +385,6 @@ asio::awaitable<result<void>> until_loaded(configuration_ptr core)
 
 }  // namespace
 
-/// One reader at a time.
-class configuration_turn {
-public:
-    explicit configuration_turn(std::shared_ptr<configuration_cursor> at) : at_(std::move(at))
-    {
-        at_->is_waited_for = true;
-    }
-    configuration_turn(const configuration_turn&) = delete;
-    configuration_turn& operator=(const configuration_turn&) = delete;
-    ~configuration_turn() { at_->is_waited_for = false; }
-
-private:
-    std::shared_ptr<configuration_cursor> at_;
-};
-
 configuration_ptr make_configuration(const client& zk, std::string path, decode_to_any by)
 {
     return std::make_shared<configuration_core>(zk, std::move(path), std::move(by));
@@ -424,7 +411,7 @@ asio::awaitable<result<snapshot_ptr>> next_of(configuration_ptr core,
     if (at->is_waited_for) {
         co_return error(errc::already_waiting);
     }
-    const configuration_turn mine(at);
+    const one_reader mine(at);
     for (;;) {
         const auto heard = core->changed.count();
         const snapshot_ptr now = core->snapshot();

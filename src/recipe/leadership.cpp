@@ -1,5 +1,6 @@
 // Leadership, on lines and tenures.
 
+#include "client_one_reader.hpp"
 #include "line.hpp"
 #include "sessions.hpp"
 #include "tenure.hpp"
@@ -64,21 +65,6 @@ public:
 };
 
 namespace {
-
-/// One reader at a time.
-class candidate_turn {
-public:
-    explicit candidate_turn(std::shared_ptr<candidate> of) : of_(std::move(of))
-    {
-        of_->is_waited_for = true;
-    }
-    candidate_turn(const candidate_turn&) = delete;
-    candidate_turn& operator=(const candidate_turn&) = delete;
-    ~candidate_turn() { of_->is_waited_for = false; }
-
-private:
-    std::shared_ptr<candidate> of_;
-};
 
 candidacy_change change_to(candidacy_state to, const std::shared_ptr<tenure_state>& state = {})
 {
@@ -157,7 +143,7 @@ awaitable<result<candidacy_change>> next_change(std::shared_ptr<candidate> who)
     if (who->is_waited_for) {
         co_return error(errc::already_waiting, fate::not_sent);
     }
-    const candidate_turn turn(who);
+    const one_reader turn(who);
     const std::uint64_t term = who->resigning.count();
     if (who->state) {
         co_return co_await await_loss(who, term);
@@ -263,12 +249,15 @@ awaitable<result<leadership_info>> read_and_watch(std::shared_ptr<leadership_wat
 
 awaitable<result<leadership_info>> next_info(std::shared_ptr<leadership_watch_state> state)
 {
+    if (state->is_waited_for) {
+        co_return error(errc::already_waiting, fate::not_sent);
+    }
+    const one_reader mine(state);
     for (;;) {
         if (state->armed) {
             const auto told = co_await state->armed->next();
             const bool is_kept =
-                !told && (told.error() == errc::cancelled || told.error() == errc::timed_out ||
-                          told.error() == errc::already_waiting);
+                !told && (told.error() == errc::cancelled || told.error() == errc::timed_out);
             if (is_kept) {
                 co_return told.error();
             }

@@ -1,6 +1,8 @@
 // coati::presence: from session to session, all znodes at once. What one znode needs is in
 // presence_steps.cpp.
 
+#include "client_one_reader.hpp"
+#include "last_handle.hpp"
 #include "presence_state.hpp"
 #include "sessions.hpp"
 
@@ -17,28 +19,6 @@
 namespace coati {
 
 namespace detail {
-
-/// What the handles share: when the last one goes, nobody wants the presence any more.
-class presence_token {
-public:
-    explicit presence_token(presence_ptr of) : of_(std::move(of)) {}
-    presence_token(const presence_token&) = delete;
-    presence_token& operator=(const presence_token&) = delete;
-    ~presence_token()
-    {
-        const boost::asio::any_io_executor ex = of_->zk.get_executor();
-        if (!ex) {
-            return;  // the context has ended, and every run with it
-        }
-        boost::asio::dispatch(ex, [of = std::move(of_)] {
-            of->is_dropped = true;
-            of->happened.ring();
-        });
-    }
-
-private:
-    presence_ptr of_;
-};
 
 namespace {
 
@@ -310,20 +290,10 @@ std::vector<kept_znode> all_shown(const presence_state& s)
 
 awaitable<result<std::vector<kept_znode>>> next_znodes(presence_ptr s)
 {
-    class presence_turn {
-    public:
-        explicit presence_turn(presence_state& of) : of_(of) { of_.is_waited_for = true; }
-        presence_turn(const presence_turn&) = delete;
-        presence_turn& operator=(const presence_turn&) = delete;
-        ~presence_turn() { of_.is_waited_for = false; }
-
-    private:
-        presence_state& of_;
-    };
     if (s->is_waited_for) {
         co_return error(errc::already_waiting);
     }
-    const presence_turn mine(*s);
+    const one_reader mine(s);
     while (s->given == s->revision) {
         if (s->ended) {
             co_return *s->ended;
@@ -353,7 +323,7 @@ std::string_view name(presence_status status) noexcept
 
 presence::presence(const client& zk, presence_options how)
     : state_(std::make_shared<detail::presence_state>(zk.with({}), how)),
-      token_(std::make_shared<detail::presence_token>(state_))
+      token_(std::make_shared<detail::last_handle<detail::presence_state>>(state_))
 {
 }
 

@@ -2,6 +2,7 @@
 //
 // Knows nothing of sessions that come and go: `zk` is pinned, and its ending is an error like any.
 
+#include "claim.hpp"
 #include "presence_state.hpp"
 
 #include <coati/convenience.hpp>
@@ -50,16 +51,10 @@ std::string parent_of(const std::string& path)
     return slash == std::string::npos || slash == 0 ? "/" : path.substr(0, slash);
 }
 
-std::string child_of(const std::string& parent, const std::string& name)
-{
-    return parent == "/" ? parent + name : parent + "/" + name;
-}
-
 /// `/dir/_c_<guid>-name` of `/dir/name`, as `create_protected` has it.
 std::string guarded_name(const kept_entry& e)
 {
-    return child_of(parent_of(e.path()),
-                    "_c_" + e.guid + "-" + e.path().substr(e.path().rfind('/') + 1));
+    return protected_path(parent_of(e.path()), e.guid, e.path().substr(e.path().rfind('/') + 1));
 }
 
 bool holds(const watched_data& seen, const data& wanted)
@@ -322,7 +317,7 @@ awaitable<result<std::vector<std::string>>> find_all(presence_ptr s, kept_ptr e,
         if (!is_protected_by(each, e->guid)) {
             continue;
         }
-        const std::string path = child_of(parent_of(e->path()), each);
+        const std::string path = child_path(parent_of(e->path()), each);
         auto look = zk.exists(path);
         const result<std::optional<stat>> seen = co_await std::move(look);
         if (!seen) {

@@ -5,6 +5,8 @@
 // connection begins with a read of the list, since only an answer that came behind the events of
 // what was missed tells that nothing is missing any more.
 
+#include "client_one_reader.hpp"
+#include "last_handle.hpp"
 #include "service_view_state.hpp"
 #include "sessions.hpp"
 
@@ -95,28 +97,6 @@ time_point view_state::back_off_from(std::size_t failures) const
 {
     return zk.now() + back_off().delay(failures, random_number(zk));
 }
-
-/// What the handles share: when the last one goes, nobody wants the view any more.
-class view_token {
-public:
-    explicit view_token(view_ptr of) : of_(std::move(of)) {}
-    view_token(const view_token&) = delete;
-    view_token& operator=(const view_token&) = delete;
-    ~view_token()
-    {
-        const boost::asio::any_io_executor ex = of_->zk.get_executor();
-        if (!ex) {
-            return;  // the context has ended, and every run with it
-        }
-        boost::asio::dispatch(ex, [of = std::move(of_)] {
-            of->is_dropped = true;
-            of->happened.ring();
-        });
-    }
-
-private:
-    view_ptr of_;
-};
 
 namespace {
 
@@ -432,23 +412,12 @@ awaitable<result<void>> wait_until_ready(view_ptr v)
     co_return success();
 }
 
-class view_turn {
-public:
-    explicit view_turn(view_ptr of) : of_(std::move(of)) { of_->is_waited_for = true; }
-    view_turn(const view_turn&) = delete;
-    view_turn& operator=(const view_turn&) = delete;
-    ~view_turn() { of_->is_waited_for = false; }
-
-private:
-    view_ptr of_;
-};
-
 awaitable<result<std::vector<service_change>>> next_changes(view_ptr v)
 {
     if (v->is_waited_for) {
         co_return error(errc::already_waiting);
     }
-    const view_turn mine(v);
+    const one_reader mine(v);
     for (;;) {
         const std::uint64_t since = v->happened.count();
         auto all = take_changes(*v);
@@ -469,7 +438,7 @@ awaitable<result<std::vector<service_change>>> next_changes(view_ptr v)
 
 service_view::service_view(const client& zk, std::string service, service_options how)
     : state_(std::make_shared<detail::view_state>(zk.with({}), std::move(service), how)),
-      token_(std::make_shared<detail::view_token>(state_))
+      token_(std::make_shared<detail::last_handle<detail::view_state>>(state_))
 {
 }
 

@@ -23,7 +23,6 @@ namespace coati {
 
 namespace detail {
 class view_state;
-class view_token;
 }  // namespace detail
 
 /// One instance of a service.
@@ -210,7 +209,7 @@ public:
 
 private:
     std::shared_ptr<detail::view_state> state_;
-    std::shared_ptr<detail::view_token> token_;
+    std::shared_ptr<const void> token_;
 };
 
 }  // namespace coati

@@ -20,7 +20,6 @@ namespace coati {
 
 namespace detail {
 class presence_state;
-class presence_token;
 }  // namespace detail
 
 /// How a presence goes about it.
@@ -124,7 +123,7 @@ public:
 
 private:
     std::shared_ptr<detail::presence_state> state_;
-    std::shared_ptr<detail::presence_token> token_;
+    std::shared_ptr<const void> token_;
 };
 
 }  // namespace coati
